@@ -1,0 +1,75 @@
+package crm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An ErrorKind says what to do about an error.
+type ErrorKind string
+
+const (
+	// Transient: try again later, with backoff.
+	Transient ErrorKind = "transient"
+	// Credential: the token is refused, or lacks a scope. The destination pauses.
+	Credential ErrorKind = "credential"
+	// Quota: the daily limit is spent. The destination pauses until RetryAfter.
+	Quota ErrorKind = "quota"
+	// NotReady: the CRM lacks callsync's key properties; `callsync setup` mends it.
+	NotReady ErrorKind = "not_ready"
+	// Permanent: this record will never be accepted as it is.
+	Permanent ErrorKind = "permanent"
+	// Exists: a record with this unique value is there already; Existing names it.
+	Exists ErrorKind = "exists"
+	// Gone: the record was deleted, archived, merged or converted.
+	Gone ErrorKind = "gone"
+)
+
+// An Error is a CRM's refusal, or the failure to reach it.
+type Error struct {
+	Kind ErrorKind
+	Op   string // "contacts batch create"
+	// Status is the HTTP status; 0 when there was no answer.
+	Status int
+	Code   string // the CRM's own: "PROPERTY_DOESNT_EXIST", "UNABLE_TO_LOCK_ROW"
+	// Message is the CRM's words, free of property values and other personal
+	// data, so that it may be logged.
+	Message    string
+	Hint       string // what a person can do
+	Property   string // the property at fault, if one is
+	Existing   Ref    // for Exists
+	RetryAfter time.Duration
+	RequestID  string // the CRM's correlation id
+	Err        error  // the cause, if there is one below
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": %d", e.Status)
+	}
+	if e.Code != "" {
+		fmt.Fprintf(&b, " %s", e.Code)
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	} else if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of err. An error no connector classified is
+// Transient, so that nothing is given up by mistake.
+func KindOf(err error) ErrorKind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Transient
+}

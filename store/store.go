@@ -1,0 +1,416 @@
+// Package store defines the journal: what callsync remembers, and the promises
+// every implementation keeps. store/bolt keeps it in one local file;
+// store/storetest is the suite that any implementation passes.
+//
+// The interface is made to fit a database shared by several receivers, with one
+// sync loop per destination held by a lease: nothing here may assume one process
+// or one file, and no implementation's type may leak through it.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
+)
+
+// Errors that callers test for with errors.Is.
+var (
+	// ErrNotFound: no such call, mapping or delivery.
+	ErrNotFound = errors.New("not found")
+	// ErrUnavailable: the store cannot write now (disk full, closing). Nothing
+	// was recorded; the sender should try again.
+	ErrUnavailable = errors.New("the journal cannot be written")
+	// ErrLeased: another process runs this destination's loop.
+	ErrLeased = errors.New("another process holds this destination")
+	// ErrLocked: another process has the journal open and it admits only one.
+	ErrLocked = errors.New("the journal is in use by another process")
+	// ErrNewer: the journal was written by a newer version of callsync.
+	ErrNewer = errors.New("the journal was written by a newer version of callsync")
+)
+
+// A Journal is everything. Each part of callsync should ask for the smaller
+// interface it needs. All methods may be called concurrently. A method that
+// writes returns only after its transaction is on stable storage, and each of
+// its calls is one transaction: all of it happened, or none.
+type Journal interface {
+	Inbox
+	Queue
+	Reader
+	Keeper
+	io.Closer
+}
+
+// An Inbox takes deliveries: the receiver's view.
+type Inbox interface {
+	// Deliver decides what a delivery is, records it and, if it is new or
+	// changed, makes its call due for every enrolled destination. The error
+	// wraps ErrUnavailable when nothing could be recorded.
+	Deliver(ctx context.Context, d Delivery) (Receipt, error)
+}
+
+// A Queue is what one destination's sync loop lives on.
+type Queue interface {
+	// Enroll replaces the set of destinations for which new deliveries become
+	// due. Calls journalled before are not made due for a new destination; a
+	// destination left out keeps its states and records.
+	Enroll(ctx context.Context, destinations []string) error
+
+	// Lease takes or renews the right to run a destination's loop until ttl from
+	// now. The error is ErrLeased when another holder has it.
+	Lease(ctx context.Context, destination, holder string, ttl time.Duration) error
+	// Release gives a lease back; holding none is no error.
+	Release(ctx context.Context, destination, holder string) error
+
+	// Due lists calls whose next attempt is at or before now: all of lane Live
+	// before any of lane Replay, earliest first within each. Its cost follows
+	// limit, not the size of the journal.
+	Due(ctx context.Context, destination string, now time.Time, limit int) ([]Due, error)
+	// NextDue is the time of the earliest next attempt; ok is false when nothing
+	// is due ever.
+	NextDue(ctx context.Context, destination string) (next time.Time, ok bool, err error)
+	// Wake returns a channel that receives soon after something may have become
+	// due for the destination. It is a hint: it may fire for nothing, or be
+	// missed when another process wrote, so a caller also polls. cancel frees it.
+	Wake(destination string) (c <-chan struct{}, cancel func())
+
+	// Load returns what is known about calls, in the order of callIDs, leaving
+	// out those the journal does not have.
+	Load(ctx context.Context, destination string, callIDs []string) ([]Work, error)
+	// Identities looks identity keys up, such as "email:jane@example.com";
+	// unknown ones are absent from the answer.
+	Identities(ctx context.Context, destination string, keys []string) (map[string]Identity, error)
+	// People returns what callsync last applied to people; unknown ones are
+	// absent.
+	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]Person, error)
+	// Apply records what a round decided or did, in one transaction.
+	Apply(ctx context.Context, destination string, u Update) error
+
+	// Request makes calls due now for a destination, also ones it never saw,
+	// and returns how many the journal has. A call already due in lane Live
+	// stays there.
+	Request(ctx context.Context, destination string, callIDs []string, r Request) (int, error)
+}
+
+// A Reader answers questions. The sequences read in pages: a long loop over one
+// blocks nobody. They end at the first error.
+type Reader interface {
+	Call(ctx context.Context, callID string) (Call, error)
+	// Revisions returns every accepted body of a call, oldest first.
+	Revisions(ctx context.Context, callID string) ([]Revision, error)
+	// Calls lists calls, newest first.
+	Calls(ctx context.Context, f CallFilter) iter.Seq2[CallView, error]
+	// Deliveries lists deliveries, newest first.
+	Deliveries(ctx context.Context, f DeliveryFilter) iter.Seq2[Delivery, error]
+	// View returns a call's state and records at every destination that has any.
+	View(ctx context.Context, callID string) ([]Work, error)
+	// Stats counts. Its cost does not depend on the number of calls.
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// A Keeper keeps what is not about one call.
+type Keeper interface {
+	// PutMapping keeps a mapping file's source under its version.
+	PutMapping(ctx context.Context, m MappingVersion) error
+	// Mapping returns a version kept before, or ErrNotFound.
+	Mapping(ctx context.Context, version string) (MappingVersion, error)
+	// Get and Set keep small named values: paused destinations, what a probe
+	// found. Get answers "" for a name never set; Set to "" forgets it.
+	Get(ctx context.Context, name string) (string, error)
+	Set(ctx context.Context, name, value string) error
+	// Backup writes a consistent copy of the journal, readable by the same
+	// implementation, while others go on reading and writing.
+	Backup(ctx context.Context, w io.Writer) error
+}
+
+// A Verdict is what a delivery turned out to be.
+type Verdict string
+
+const (
+	Accepted  Verdict = "accepted"  // a new callId
+	Revised   Verdict = "revised"   // a known callId with a changed body
+	Duplicate Verdict = "duplicate" // the same body as the newest revision
+	Stale     Verdict = "stale"     // an interim result after a terminal one, or an older revision again
+	Rejected  Verdict = "rejected"  // refused: unauthorized, malformed, too large
+)
+
+// A Delivery is one POST, accepted or not.
+type Delivery struct {
+	Seq       uint64    `json:"seq"` // given by the store, ascending
+	At        time.Time `json:"at"`
+	Peer      string    `json:"peer,omitempty"` // address of the sender, without port
+	RequestID string    `json:"requestId,omitempty"`
+	Status    int       `json:"status"` // HTTP status answered
+	Verdict   Verdict   `json:"verdict"`
+	CallID    string    `json:"callId,omitempty"`
+	Size      int       `json:"size"`           // bytes of the body, as far as it was read
+	Hash      string    `json:"hash,omitempty"` // SHA-256 of the canonical body
+	Reason    string    `json:"reason,omitempty"`
+
+	// Body is the body as received. The store keeps it as a revision when the
+	// delivery is accepted or revised, and in quarantine when it is rejected;
+	// the list of deliveries leaves it out.
+	Body []byte `json:"-"`
+	// Call is the parsed body; nil when rejected.
+	Call *julian.Call `json:"-"`
+}
+
+// A Receipt tells the receiver what Deliver decided. For a delivery that came in
+// with verdict Rejected it only confirms the entry in the log.
+type Receipt struct {
+	Verdict  Verdict
+	Revision int // the newest accepted revision of the call, from 1
+	Seq      uint64
+}
+
+// A Call is the newest accepted revision of a callId, without its body and
+// without personal data.
+type Call struct {
+	ID          string            `json:"callId"`
+	AgentID     string            `json:"agentId,omitempty"`
+	Direction   string            `json:"direction,omitempty"`
+	ResultType  julian.ResultType `json:"resultType,omitempty"`
+	Interim     bool              `json:"interim,omitempty"`
+	ScheduledAt time.Time         `json:"scheduledAt,omitzero"`
+	ReceivedAt  time.Time         `json:"receivedAt"` // first delivery
+	RevisedAt   time.Time         `json:"revisedAt"`  // newest accepted delivery
+	Revision    int               `json:"revision"`
+	Hash        string            `json:"hash"`
+	Size        int               `json:"size"`
+	Warnings    []julian.Warning  `json:"warnings,omitempty"`
+}
+
+// At orders the calls of one person: when the call took place, else when it was
+// first received.
+func (c Call) At() time.Time {
+	if !c.ScheduledAt.IsZero() {
+		return c.ScheduledAt
+	}
+	return c.ReceivedAt
+}
+
+// A Revision is one accepted body of a call.
+type Revision struct {
+	N    int       `json:"revision"` // from 1
+	At   time.Time `json:"at"`
+	Hash string    `json:"hash"`
+	Body []byte    `json:"-"` // exactly as received
+}
+
+// A Lane orders due work.
+type Lane uint8
+
+const (
+	Live   Lane = iota // deliveries, retries of them, and single resyncs
+	Replay             // bulk resyncs: live work overtakes them
+)
+
+// A Due entry is a call whose turn it is.
+type Due struct {
+	CallID string
+	Next   time.Time
+	Lane   Lane
+}
+
+// A Status is where a call stands at a destination.
+type Status string
+
+const (
+	Pending  Status = "pending"
+	Synced   Status = "synced"
+	Waiting  Status = "waiting"  // interim result: the terminal one will come
+	Retrying Status = "retrying" // failed for now
+	Failed   Status = "failed"   // needs a person
+	Skipped  Status = "skipped"  // by policy
+)
+
+// Statuses lists all of them in the order people read them.
+func Statuses() []Status {
+	return []Status{Pending, Synced, Waiting, Retrying, Failed, Skipped}
+}
+
+// A State is where a call stands at one destination.
+type State struct {
+	Status Status `json:"status"`
+	// Wanted is raised by every delivery and request that asks for a sync, and
+	// Done is the Wanted that the last finished attempt started from: while they
+	// differ there is something to do, whatever happened meanwhile.
+	Wanted   int64     `json:"wanted"`
+	Done     int64     `json:"done"`
+	Since    time.Time `json:"since"`         // when the first unserved wish came in, else when Status was reached
+	Next     time.Time `json:"next,omitzero"` // next attempt; zero when none is planned
+	Lane     Lane      `json:"lane,omitempty"`
+	Force    bool      `json:"force,omitempty"`    // the next attempt ignores what was last applied
+	Recreate bool      `json:"recreate,omitempty"` // the next attempt makes anew what was deleted in the CRM
+	Attempts int       `json:"attempts,omitempty"` // failed ones since the last success
+	SyncedAt time.Time `json:"syncedAt,omitzero"`
+	Revision int       `json:"revision,omitempty"` // of the call that was last applied
+	Mapping  string    `json:"mapping,omitempty"`  // version last applied
+	Reason   string    `json:"reason,omitempty"`   // why skipped or waiting
+	Problem  *Problem  `json:"problem,omitempty"`  // the last error, while it matters
+	Warnings []string  `json:"warnings,omitempty"`
+	Person   *Choice   `json:"person,omitempty"`
+}
+
+// A Problem is an error as it is kept for people.
+type Problem struct {
+	At        time.Time     `json:"at"`
+	Kind      crm.ErrorKind `json:"kind"`
+	Record    string        `json:"record,omitempty"` // key of the record it concerns
+	Code      string        `json:"code,omitempty"`
+	Text      string        `json:"text"`           // free of personal data
+	Hint      string        `json:"hint,omitempty"` // what to do
+	RequestID string        `json:"requestId,omitempty"`
+}
+
+// A Choice is the person a call was attached to, and why.
+type Choice struct {
+	crm.Ref
+	How        string          `json:"how"` // "created", "known", "rule 2: phone", …
+	Candidates []crm.Candidate `json:"candidates,omitempty"`
+}
+
+// An Applied is a property as callsync last wrote it, or decided not to.
+type Applied struct {
+	Value crm.Value `json:"value"`
+	// Wire is what a Lookup resolved to.
+	Wire string `json:"wire,omitempty"`
+	// Kept is why the value was not written: the CRM held another that the
+	// field's write mode protects.
+	Kept string `json:"kept,omitempty"`
+	// Call and At name the call the value came from; on people only.
+	Call string    `json:"call,omitempty"`
+	At   time.Time `json:"at,omitzero"`
+}
+
+// A Record is one CRM record that exists, or is about to, because of a call.
+type Record struct {
+	Key    string `json:"key"`
+	Block  string `json:"block"`
+	Object string `json:"object"`
+	ID     string `json:"id,omitempty"` // "" until the CRM has answered
+	// Intent is when a request to create it was last about to be sent; zero once
+	// the id is known.
+	Intent     time.Time          `json:"intent,omitzero"`
+	Properties map[string]Applied `json:"properties,omitempty"`
+	Links      []crm.Ref          `json:"links,omitempty"`
+	// Gone is when callsync learnt that somebody deleted it, or archived it
+	// itself; it is not made anew unless asked.
+	Gone time.Time `json:"gone,omitzero"`
+	// Retracted is true when callsync archived it because the call no longer
+	// yields it.
+	Retracted bool `json:"retracted,omitempty"`
+}
+
+// An Identity says who an email or a phone number belongs to, or that somebody
+// is being created for it.
+type Identity struct {
+	crm.Ref
+	// Key and Intent are set while a person is being created: callsync's key and
+	// when the request was last about to be sent.
+	Key    string    `json:"key,omitempty"`
+	Intent time.Time `json:"intent,omitzero"`
+	// How is how the person was found: "created", "email", "phone", …
+	How string    `json:"how,omitempty"`
+	At  time.Time `json:"at,omitzero"`
+}
+
+// A Person is what callsync last applied to a person.
+type Person struct {
+	Properties map[string]Applied `json:"properties,omitempty"`
+	Created    string             `json:"created,omitempty"` // the call for which callsync created them
+}
+
+// Work is a call as a sync loop needs it.
+type Work struct {
+	Call        Call
+	Body        []byte // newest accepted revision
+	Destination string
+	State       State
+	Records     map[string]Record // by key
+}
+
+// An Update is what a round decided or did. Nil and empty parts change nothing.
+type Update struct {
+	States     map[string]State    // by callID; see below
+	Records    map[string][]Record // by callID: replaced by key
+	Forget     map[string][]string // by callID: record keys to drop
+	Identities map[string]Identity // by identity key; a zero Identity drops it
+	People     map[crm.Ref]Person  // replaced whole
+	Moved      map[crm.Ref]crm.Ref // people merged or converted: what was applied goes along
+}
+
+// State updates meet newer wishes: when a delivery or request raised Wanted
+// after the State was loaded, the store keeps the raised Wanted, its Next, Lane,
+// Force and Recreate, and status Pending, and takes the rest from the update.
+// This is [State.Merge], for implementations to share.
+func (s State) Merge(current State) State {
+	if current.Wanted <= s.Wanted {
+		return s
+	}
+	s.Wanted = current.Wanted
+	s.Status = Pending
+	s.Since = current.Since
+	s.Next, s.Lane = current.Next, current.Lane
+	s.Force, s.Recreate = current.Force, current.Recreate
+	return s
+}
+
+// A Request asks for calls to be synced again.
+type Request struct {
+	At       time.Time
+	Lane     Lane
+	Force    bool
+	Recreate bool
+}
+
+// A CallFilter selects calls; zero fields select all.
+type CallFilter struct {
+	IDs         []string
+	Since       time.Time // received at or after
+	Until       time.Time // received before
+	Result      julian.ResultType
+	Agent       string
+	Destination string // State and the listed states concern this one only
+	Status      Status
+	Limit       int
+}
+
+// A CallView is a call with its states by destination.
+type CallView struct {
+	Call
+	States map[string]State `json:"states"`
+}
+
+// A DeliveryFilter selects deliveries; zero fields select all.
+type DeliveryFilter struct {
+	CallID  string
+	Since   time.Time
+	Until   time.Time
+	Verdict Verdict
+	Before  uint64 // Seq below this one, for paging
+	Limit   int
+}
+
+// Stats are counts over the whole journal.
+type Stats struct {
+	Calls        int64                       `json:"calls"`
+	Deliveries   map[Verdict]int64           `json:"deliveries"`
+	Destinations map[string]map[Status]int64 `json:"destinations"`
+	// Oldest is, per destination, since when the oldest call that is neither
+	// synced, skipped, waiting nor failed has been wanting a sync.
+	Oldest map[string]time.Time `json:"oldest,omitempty"`
+	Bytes  int64                `json:"bytes"` // on disk
+}
+
+// A MappingVersion is a mapping file as it was applied.
+type MappingVersion struct {
+	Version string    `json:"version"` // hash of the source
+	Name    string    `json:"name"`    // file name, or "hubspot.toml (built in)"
+	Source  []byte    `json:"source"`
+	At      time.Time `json:"at"` // first applied
+}
