@@ -280,8 +280,9 @@ type Applied struct {
 	// Wire is what a Lookup resolved to.
 	Wire string `json:"wire,omitempty"`
 	// Kept is why the value was not written: the CRM held another that the
-	// field's write mode protects.
-	Kept string `json:"kept,omitempty"`
+	// field's write mode protects. Wrote is then what callsync last did write.
+	Kept  string    `json:"kept,omitempty"`
+	Wrote crm.Value `json:"wrote,omitzero"`
 	// Call and At name the call the value came from; on people only.
 	Call string    `json:"call,omitempty"`
 	At   time.Time `json:"at,omitzero"`
@@ -304,6 +305,8 @@ type Record struct {
 	// Retracted is true when callsync archived it because the call no longer
 	// yields it.
 	Retracted bool `json:"retracted,omitempty"`
+	// Keep leaves it in the CRM when the call no longer yields it.
+	Keep bool `json:"keep,omitempty"`
 }
 
 // An Identity says who an email or a phone number belongs to, or that somebody
@@ -323,6 +326,8 @@ type Identity struct {
 type Person struct {
 	Properties map[string]Applied `json:"properties,omitempty"`
 	Created    string             `json:"created,omitempty"` // the call for which callsync created them
+	// MovedTo names who this person became: merged into another, or converted.
+	MovedTo crm.Ref `json:"movedTo,omitzero"`
 }
 
 // Work is a call as a sync loop needs it.
