@@ -1,0 +1,78 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Timeouts bound what a slow or idle peer can hold. Zero values mean the
+// defaults named.
+type Timeouts struct {
+	Header time.Duration // for a request's header; 10 s
+	Body   time.Duration // for its body; 30 s
+	Idle   time.Duration // between requests; 2 min
+}
+
+// maxHeaderBytes is ample for any proxy's headers; net/http answers 431 beyond.
+const maxHeaderBytes = 32 << 10
+
+// NewServer returns a server for h that a hostile peer cannot wear down: every
+// phase of a request has a deadline.
+func NewServer(h http.Handler, t Timeouts, log *slog.Logger) *http.Server {
+	if t.Header <= 0 {
+		t.Header = 10 * time.Second
+	}
+	if t.Body <= 0 {
+		t.Body = 30 * time.Second
+	}
+	if t.Idle <= 0 {
+		t.Idle = 2 * time.Minute
+	}
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: t.Header,
+		ReadTimeout:       t.Header + t.Body,
+		WriteTimeout:      t.Header + t.Body + deliverTimeout + 10*time.Second,
+		IdleTimeout:       t.Idle,
+		MaxHeaderBytes:    maxHeaderBytes,
+	}
+	if log != nil {
+		// net/http's own lines name peers and broken requests.
+		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	}
+	return s
+}
+
+// Serve serves on l until ctx ends, then takes no new requests and waits up to
+// grace for those under way. With a certificate it speaks TLS, and takes up a
+// renewed certificate by itself. The error is nil after an orderly end.
+func Serve(ctx context.Context, s *http.Server, l net.Listener, c Certificate, grace time.Duration) error {
+	serve := func() error { return s.Serve(l) }
+	if c != (Certificate{}) {
+		config, err := c.config()
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		s.TLSConfig = config
+		serve = func() error { return s.ServeTLS(l, "", "") }
+	}
+	done := make(chan error, 1)
+	go func() { done <- serve() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := s.Shutdown(stop)
+	if err != nil {
+		err = errors.Join(err, s.Close())
+	}
+	<-done
+	return err
+}
