@@ -1,0 +1,188 @@
+package sync
+
+import (
+	"slices"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// A step says what to do about one property.
+type step int
+
+const (
+	leave step = iota // as it should be
+	write             // send it
+	hold              // protected; needs no look into the CRM to know
+	ask               // depends on what the CRM holds now
+)
+
+// Why a value was kept, as people read it.
+const (
+	keptWritten = "callsync wrote another value before, and this field is written only when empty"
+	keptFilled  = "the CRM already had a value"
+	keptEdited  = "a person changed it in the CRM"
+)
+
+// A diff is one property that is not as it should be.
+type diff struct {
+	field   crm.Field
+	applied store.Applied
+	step    step
+}
+
+// wrote is the value callsync last wrote; null when it never did.
+func wrote(a store.Applied) crm.Value {
+	if a.Kept != "" {
+		return a.Wrote
+	}
+	return a.Value
+}
+
+// compare decides what to do about one property of a record that exists.
+func compare(f crm.Field, a store.Applied, force bool) step {
+	if f.Value == a.Value && !force {
+		return leave
+	}
+	if f.Value.IsNull() {
+		return compareCleared(f, a)
+	}
+	switch f.Write {
+	case crm.IfEmpty:
+		if last := wrote(a); !last.IsNull() && last != f.Value && !force {
+			return hold
+		}
+		return ask
+	case crm.IfUnchanged:
+		return ask
+	default:
+		return write
+	}
+}
+
+// compareCleared decides about a property that the call no longer gives a
+// value: callsync takes back only what it wrote.
+func compareCleared(f crm.Field, a store.Applied) step {
+	if wrote(a).IsNull() {
+		return leave
+	}
+	switch f.Write {
+	case crm.IfEmpty:
+		return leave
+	case crm.IfUnchanged:
+		return ask
+	default:
+		return write
+	}
+}
+
+// compareAll lists the properties of an existing record that differ, by name.
+func compareAll(fields []crm.Field, applied map[string]store.Applied, force bool) []diff {
+	var diffs []diff
+	for _, f := range fields {
+		a := applied[f.Name]
+		if s := compare(f, a, force); s != leave {
+			diffs = append(diffs, diff{f, a, s})
+		}
+	}
+	return diffs
+}
+
+// fresh lists the properties of a record that is about to be created.
+func fresh(fields []crm.Field) []diff {
+	var diffs []diff
+	for _, f := range fields {
+		if !f.Value.IsNull() {
+			diffs = append(diffs, diff{field: f, step: write})
+		}
+	}
+	return diffs
+}
+
+// asked lists the properties whose present value decides.
+func asked(diffs []diff) []string {
+	var names []string
+	for _, d := range diffs {
+		if d.step == ask {
+			names = append(names, d.field.Name)
+		}
+	}
+	return names
+}
+
+// answer decides an asked property, now that the CRM's value is known. An empty
+// reason with write false means the CRM holds the wanted value already.
+func (d diff) answer(present, wire string) (write bool, kept string) {
+	if same(d.field.Value, wire, present) && !d.field.Value.IsNull() {
+		return false, ""
+	}
+	if d.field.Write == crm.IfEmpty {
+		if present == "" {
+			return true, ""
+		}
+		return false, keptFilled
+	}
+	last := wrote(d.applied)
+	if last.IsNull() {
+		if present == "" {
+			return true, ""
+		}
+		return false, keptFilled
+	}
+	if same(last, d.applied.Wire, present) {
+		return true, ""
+	}
+	return false, keptEdited
+}
+
+// same compares a value as rendered with one as the CRM returned it.
+func same(v crm.Value, wire, present string) bool {
+	if v.Kind == crm.Lookup {
+		return wire != "" && wire == present
+	}
+	return crm.Same(v, present)
+}
+
+// keep records that a wanted value was not written.
+func keep(d diff, why string) store.Applied {
+	return store.Applied{Value: d.field.Value, Wire: d.applied.Wire, Kept: why, Wrote: wrote(d.applied)}
+}
+
+// changesOf describes differences for people, before the CRM is asked anything.
+func changesOf(diffs []diff) []PropertyChange {
+	var changes []PropertyChange
+	for _, d := range diffs {
+		c := PropertyChange{
+			Name:  d.field.Name,
+			Old:   wrote(d.applied),
+			New:   d.field.Value,
+			Write: d.field.Write,
+			Pos:   d.field.Pos,
+		}
+		switch {
+		case d.step == hold:
+			c.Note = "not written: " + keptWritten
+		case d.step == ask && d.field.Write == crm.IfEmpty:
+			c.Note = "only if the CRM has no value"
+		case d.step == ask:
+			c.Note = "unless a person changed it in the CRM"
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// linkDiff compares the associations a record should have with those it has.
+func linkDiff(want, have []crm.Ref) (link, unlink []crm.Ref) {
+	for _, r := range want {
+		if !slices.Contains(have, r) {
+			link = append(link, r)
+		}
+	}
+	for _, r := range have {
+		if !slices.Contains(want, r) {
+			unlink = append(unlink, r)
+		}
+	}
+	return link, unlink
+}

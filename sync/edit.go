@@ -1,0 +1,105 @@
+package sync
+
+import (
+	"context"
+	"slices"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// An edit is what a record's differences come to once the CRM's present values
+// and lookups are known.
+type edit struct {
+	send     map[string]crm.Value     // properties to write
+	applied  map[string]store.Applied // what the journal keeps if the write succeeds
+	warnings []string
+}
+
+// edit decides diffs against present, the CRM's values; nil for a new record.
+func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.Value]string) edit {
+	e := edit{send: map[string]crm.Value{}, applied: map[string]store.Applied{}}
+	for _, d := range diffs {
+		name := d.field.Name
+		if d.step == hold {
+			e.applied[name] = keep(d, keptWritten)
+			continue
+		}
+		sent, wire, ok := r.wire(d.field.Value, resolved)
+		if !ok {
+			e.warnings = append(e.warnings, wire)
+			continue
+		}
+		if d.step == ask {
+			write, kept := d.answer(present[name], wire)
+			if kept != "" {
+				e.applied[name] = keep(d, kept)
+				continue
+			}
+			if !write {
+				e.applied[name] = store.Applied{Value: d.field.Value, Wire: wire}
+				continue
+			}
+		}
+		e.send[name] = sent
+		e.applied[name] = store.Applied{Value: d.field.Value, Wire: wire}
+	}
+	return e
+}
+
+// A reading collects what has to be read from the CRM before a stage can decide.
+type reading struct {
+	refs  []crm.Ref
+	props []string
+}
+
+func (q *reading) want(ref crm.Ref, names []string) {
+	if !slices.Contains(q.refs, ref) {
+		q.refs = append(q.refs, ref)
+	}
+	for _, n := range names {
+		if !slices.Contains(q.props, n) {
+			q.props = append(q.props, n)
+		}
+	}
+}
+
+// read answers a reading with one call to the connector.
+func (r *round) read(ctx context.Context, q reading) (map[crm.Ref]crm.Snapshot, error) {
+	if len(q.refs) == 0 {
+		return nil, nil
+	}
+	slices.Sort(q.props)
+	snapshots, err := r.loop.destination.Read(ctx, q.refs, q.props)
+	if err != nil {
+		return nil, err
+	}
+	byRef := make(map[crm.Ref]crm.Snapshot, len(q.refs))
+	for i, ref := range q.refs {
+		byRef[ref] = snapshots[i]
+	}
+	return byRef, nil
+}
+
+// write sends changes, and keeps count of how it went.
+func (r *round) write(ctx context.Context, changes []crm.Change) []crm.Result {
+	results := r.loop.destination.Write(ctx, changes)
+	transient := 0
+	var last error
+	for _, res := range results {
+		switch {
+		case res.Err == nil:
+			r.wrote++
+		case blocks(res.Err):
+			r.note(res.Err)
+		case crm.KindOf(res.Err) == crm.Transient:
+			transient++
+			last = res.Err
+		}
+	}
+	r.refused += transient
+	if transient > 0 && transient == len(results) {
+		r.note(last)
+	}
+	return results
+}

@@ -1,0 +1,167 @@
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// Health says how the loop is doing.
+func (l *Loop) Health() Health {
+	l.mu.Lock()
+	h := l.health
+	l.mu.Unlock()
+	h.CRM = l.destination.Status()
+	h.Mapping = l.mapping().Version()
+	return h
+}
+
+// A pause is how a person's pause is kept across restarts.
+type pause struct {
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
+func (l *Loop) pauseName() string { return "pause/" + l.name }
+
+// Pause stops the loop after the batch in flight, also across restarts, until
+// Unpause. Calls keep being journalled.
+func (l *Loop) Pause(ctx context.Context, reason string) error {
+	p := pause{Reason: reason, Since: l.now()}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if err := l.journal.Set(ctx, l.pauseName(), string(text)); err != nil {
+		return err
+	}
+	l.enter(pausedHealth(p))
+	return nil
+}
+
+// Unpause lets the loop go on. It also ends the waiting of a blocked or broken
+// destination: somebody mended it.
+func (l *Loop) Unpause(ctx context.Context) error {
+	if err := l.journal.Set(ctx, l.pauseName(), ""); err != nil {
+		return err
+	}
+	l.recovered()
+	l.wakeUp()
+	return nil
+}
+
+func pausedHealth(p pause) Health {
+	reason := p.Reason
+	if reason == "" {
+		reason = "paused by a person"
+	}
+	return Health{Phase: Paused, Reason: reason, Hint: "`callsync unpause` lets it go on", Since: p.Since}
+}
+
+// restore takes up a pause from before a restart.
+func (l *Loop) restore(ctx context.Context) error {
+	text, err := l.journal.Get(ctx, l.pauseName())
+	if err != nil || text == "" {
+		return err
+	}
+	var p pause
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return journalError("read the pause", err)
+	}
+	l.enter(pausedHealth(p))
+	return nil
+}
+
+// enter moves to a phase; what the phase does not say is kept.
+func (l *Loop) enter(h Health) {
+	l.mu.Lock()
+	old := l.health
+	h.Destination, h.Type, h.LastSync = old.Destination, old.Type, old.LastSync
+	if h.Since.IsZero() {
+		h.Since = l.now()
+		if h.Phase == old.Phase {
+			h.Since = old.Since
+		}
+	}
+	l.health = h
+	l.mu.Unlock()
+	if h.Phase != old.Phase || h.Reason != old.Reason {
+		l.log.Info("destination "+string(h.Phase), "phase", h.Phase, "reason", h.Reason, "hint", h.Hint, "until", h.Until)
+	}
+	l.wakeUp()
+}
+
+func (l *Loop) wakeUp() {
+	select {
+	case l.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// resting reports whether the loop must not touch the CRM now, and for how long.
+func (l *Loop) resting() (time.Duration, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch l.health.Phase {
+	case Paused:
+		return poll, true
+	case Blocked, Broken:
+		d := l.health.Until.Sub(l.now())
+		return min(d, poll), d > 0
+	}
+	return 0, false
+}
+
+// trip counts a failure of the destination as a whole.
+func (l *Loop) trip() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trips++
+	return l.trips
+}
+
+const (
+	minBlock = 5 * time.Second // a probe of a destination that a person has to mend
+	maxBlock = 2 * time.Minute
+)
+
+// trouble stops the destination for a while: until a person has mended it, or
+// until it answers again. It is probed with growing pauses.
+func (l *Loop) trouble(err error) {
+	n := l.trip()
+	h := Health{Phase: Broken, Reason: err.Error(), Kind: crm.KindOf(err)}
+	var e *crm.Error
+	if errors.As(err, &e) {
+		h.Hint = e.Hint
+	}
+	wait := min(l.backoff(n), maxBlock)
+	if blocks(err) {
+		h.Phase = Blocked
+		wait = min(maxBlock, minBlock<<min(n-1, 6))
+	}
+	if d := retryAfter(err); d > wait || d > 0 && !blocks(err) {
+		wait = d
+	}
+	h.Until = l.now().Add(wait)
+	l.mu.Lock()
+	paused := l.health.Phase == Paused
+	l.mu.Unlock()
+	if !paused { // a person's pause outranks
+		l.enter(h)
+	}
+}
+
+// recovered notes a round that the CRM took.
+func (l *Loop) recovered() {
+	l.mu.Lock()
+	l.trips = 0
+	l.health.LastSync = l.now()
+	old := l.health.Phase
+	l.mu.Unlock()
+	if old != Running {
+		l.enter(Health{Phase: Running})
+	}
+}

@@ -1,0 +1,121 @@
+package sync
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// An item is one call on its way through a round.
+type item struct {
+	work    store.Work
+	want    *crm.Desired
+	mapping string
+	state   store.State
+	person  *person
+	// known and pending are what the identity map says about the call's match
+	// values, by identity key.
+	known   map[string]store.Identity
+	outcome outcome
+}
+
+func (it *item) id() string { return it.work.Call.ID }
+
+// An outcome is what became of an item. The zero outcome is success so far.
+type outcome struct {
+	status  store.Status // "" while all is well
+	reason  string
+	problem *store.Problem
+	// again asks for another attempt at once: the round learnt something, such
+	// as that a contact had been merged, that changes the plan.
+	again    bool
+	retryAt  time.Time // for Retrying: not before this time; zero means by backoff
+	deferred bool      // nothing was decided: the item stays due as it was
+}
+
+// open reports whether the round should still work on the item.
+func (it *item) open() bool {
+	o := it.outcome
+	return o.status == "" && !o.again && !o.deferred
+}
+
+func (it *item) skip(reason string) {
+	it.outcome = outcome{status: store.Skipped, reason: reason}
+}
+
+// retry asks for another attempt at once.
+func (it *item) retry(reason string) {
+	if it.open() {
+		it.outcome = outcome{again: true, reason: reason}
+	}
+}
+
+// wait asks for another attempt after d.
+func (it *item) wait(now time.Time, d time.Duration, reason string) {
+	if it.open() {
+		it.outcome = outcome{status: store.Retrying, retryAt: now.Add(d), reason: reason}
+	}
+}
+
+// fail records an error that concerns this item. A graver outcome stays.
+func (it *item) fail(now time.Time, record string, err error) {
+	o := outcomeOf(now, record, err)
+	if it.outcome.status == store.Failed && o.status != store.Failed {
+		return
+	}
+	it.outcome = o
+}
+
+// warn keeps something a person may want to know about the call.
+func (it *item) warn(text string) {
+	if !slices.Contains(it.state.Warnings, text) {
+		it.state.Warnings = append(it.state.Warnings, text)
+	}
+}
+
+// A person is somebody one or several calls of a round belong to.
+type person struct {
+	ref     crm.Ref // zero until found or created
+	object  string  // type to create
+	key     string  // callsync's key, while being created
+	intent  time.Time
+	how     string
+	others  []crm.Candidate
+	calls   []*item         // in call order
+	keys    map[string]bool // identity keys that may be taken to mean this person
+	applied store.Person
+	moved   []crm.Ref // earlier names of this person
+	changed bool      // applied has to be stored
+}
+
+func (p *person) add(it *item) {
+	it.person = p
+	p.calls = append(p.calls, it)
+	slices.SortStableFunc(p.calls, func(a, b *item) int {
+		return cmp.Or(a.want.At.Compare(b.want.At), cmp.Compare(a.id(), b.id()))
+	})
+}
+
+// each runs f on the calls that are still open.
+func (p *person) each(f func(*item)) {
+	for _, it := range p.calls {
+		if it.open() {
+			f(it)
+		}
+	}
+}
+
+func (p *person) choice() *store.Choice {
+	return &store.Choice{Ref: p.ref, How: p.how, Candidates: p.others}
+}
+
+// identityKey is the key under which the identity map knows a match value.
+func identityKey(m crm.Match) string {
+	if k := m.IdentityKey(); k != "" {
+		return k
+	}
+	return "id:" + m.Value
+}

@@ -1,0 +1,287 @@
+package sync
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+)
+
+// A Mapping renders calls; *mappings.Mapping is one.
+type Mapping interface {
+	Render(c *julian.Call, received time.Time) (*crm.Desired, error)
+	Version() string
+}
+
+// A Journal is what a loop needs of the journal.
+type Journal interface {
+	store.Queue
+	Get(ctx context.Context, name string) (string, error)
+	Set(ctx context.Context, name, value string) error
+}
+
+// Options make a [Loop].
+type Options struct {
+	Name        string // the destination's name in the configuration
+	Type        string
+	Journal     Journal
+	Mapping     func() Mapping // the version in force; asked anew for every call
+	Destination crm.Destination
+	Logger      *slog.Logger
+	Now         func() time.Time // nil means time.Now
+	// BatchSize is how many due calls a round gathers; 0 means what the
+	// destination suggests.
+	BatchSize int
+	// Linger is how long a round that is not full waits for more calls; 0 means
+	// 20 ms.
+	Linger time.Duration
+	// Grace is how long the batch in flight may take once Run's context has
+	// ended; 0 means 30 s.
+	Grace time.Duration
+	// Observe is called after every round; nil means not at all.
+	Observe func(Report)
+}
+
+// A Loop keeps one destination true to the journal. Its methods may be called
+// concurrently; Run only once.
+type Loop struct {
+	name, kind  string
+	journal     Journal
+	mapping     func() Mapping
+	destination crm.Destination
+	log         *slog.Logger
+	now         func() time.Time
+	batch       int
+	linger      time.Duration
+	grace       time.Duration
+	observe     func(Report)
+	holder      string
+	nudge       chan struct{} // a phase may have changed
+
+	mu     sync.Mutex
+	health Health
+	trips  int // failures in a row of the destination as a whole
+}
+
+// New makes a loop; Run starts it.
+func New(o Options) *Loop {
+	l := &Loop{
+		name: o.Name, kind: o.Type, journal: o.Journal, mapping: o.Mapping,
+		destination: o.Destination, log: o.Logger, now: o.Now,
+		batch: o.BatchSize, linger: o.Linger, grace: o.Grace, observe: o.Observe,
+		holder: rand.Text(),
+		nudge:  make(chan struct{}, 1),
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	l.log = l.log.With("destination", o.Name)
+	if l.now == nil {
+		l.now = time.Now
+	}
+	if l.batch <= 0 {
+		l.batch = o.Destination.BatchSize()
+	}
+	if l.linger <= 0 {
+		l.linger = 20 * time.Millisecond
+	}
+	if l.grace <= 0 {
+		l.grace = 30 * time.Second
+	}
+	l.health = Health{Destination: o.Name, Type: o.Type, Phase: Running, Since: l.now()}
+	return l
+}
+
+const (
+	// poll is how often a loop looks at the journal without being woken, in case
+	// another process wrote to it.
+	poll = 30 * time.Second
+	// leaseTTL is how long a destination stays held by a process that died.
+	leaseTTL = 90 * time.Second
+	// probeSize is how many calls are risked on a CRM that failed just now.
+	probeSize = 10
+)
+
+// Run takes due calls until ctx ends, then finishes the batch in flight. It
+// returns an error only when the journal fails for good.
+func (l *Loop) Run(ctx context.Context) error {
+	if err := l.restore(ctx); err != nil {
+		return err
+	}
+	wake, cancel := l.journal.Wake(l.name)
+	defer cancel()
+	defer func() {
+		release, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer done()
+		if err := l.journal.Release(release, l.name, l.holder); err != nil {
+			l.log.Warn("the lease could not be given back", "error", err)
+		}
+	}()
+	for ctx.Err() == nil {
+		pause, err := l.turn(ctx)
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			l.log.Error("the journal does not answer; trying again", "error", err)
+			pause = l.backoff(l.trip())
+		}
+		l.sleep(ctx, pause, wake)
+	}
+	return nil
+}
+
+// turn does one round if there is anything to do, and says how long to pause
+// unless woken.
+func (l *Loop) turn(ctx context.Context) (time.Duration, error) {
+	if err := l.journal.Lease(ctx, l.name, l.holder, leaseTTL); errors.Is(err, store.ErrLeased) {
+		l.enter(Health{Phase: Standby, Reason: "another process holds this destination"})
+		return poll, nil
+	} else if err != nil {
+		return 0, err
+	}
+	if pause, rest := l.resting(); rest {
+		return pause, nil
+	}
+	ids, err := l.gather(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if len(ids) == 0 {
+		return l.untilDue(ctx)
+	}
+	if err := l.destination.Ready(ctx); err != nil {
+		l.trouble(err)
+		return 0, nil
+	}
+	return 0, l.work(ctx, ids)
+}
+
+// work runs one round to its end, even when ctx ends meanwhile.
+func (l *Loop) work(ctx context.Context, ids []string) error {
+	flight, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.grace, cancel) })
+	defer stop()
+
+	start := l.now()
+	r, err := l.round(flight, ids)
+	if err != nil {
+		return err
+	}
+	if r.trouble != nil {
+		l.trouble(r.trouble)
+	} else {
+		l.recovered()
+	}
+	rep := r.report()
+	rep.Took = l.now().Sub(start)
+	if l.observe != nil {
+		l.observe(rep)
+	}
+	return nil
+}
+
+// gather collects due calls: a full batch at once, or what has come in when the
+// linger is over.
+func (l *Loop) gather(ctx context.Context) ([]string, error) {
+	limit := l.batch
+	if l.Health().Phase == Broken || l.Health().Phase == Blocked {
+		limit = min(limit, probeSize)
+	}
+	due, err := l.journal.Due(ctx, l.name, l.now(), limit)
+	if err != nil || len(due) == 0 {
+		return nil, journalError("list due calls", err)
+	}
+	if len(due) < limit {
+		timer := time.NewTimer(l.linger)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-timer.C:
+		}
+		if due, err = l.journal.Due(ctx, l.name, l.now(), limit); err != nil {
+			return nil, journalError("list due calls", err)
+		}
+	}
+	ids := make([]string, len(due))
+	for i, d := range due {
+		ids[i] = d.CallID
+	}
+	return ids, nil
+}
+
+// untilDue is how long until the next attempt is due.
+func (l *Loop) untilDue(ctx context.Context) (time.Duration, error) {
+	next, ok, err := l.journal.NextDue(ctx, l.name)
+	if err != nil {
+		return 0, journalError("find the next due call", err)
+	}
+	if !ok {
+		return poll, nil
+	}
+	return min(poll, max(next.Sub(l.now()), time.Millisecond)), nil
+}
+
+// sleep waits for d, a wake-up, a change of phase or the end.
+func (l *Loop) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	if d <= 0 {
+		return
+	}
+	if _, rest := l.resting(); rest {
+		wake = nil // new calls change nothing while the destination rests
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-wake:
+	case <-l.nudge:
+	}
+}
+
+const (
+	firstBackoff = time.Second
+	maxBackoff   = 10 * time.Minute
+)
+
+// backoff is how long to wait after the nth failure in a row: full jitter over
+// a span that doubles, but never less than a tenth of it.
+func (l *Loop) backoff(n int) time.Duration {
+	span := maxBackoff
+	if n < 10 {
+		span = min(maxBackoff, firstBackoff<<max(n-1, 0))
+	}
+	return span/10 + time.Duration(mrand.Int64N(int64(span)))*9/10
+}
+
+// A storeError is a failure of the journal, as against one of the CRM.
+type storeError struct {
+	op  string
+	err error
+}
+
+func (e *storeError) Error() string { return fmt.Sprintf("journal: %s: %v", e.op, e.err) }
+func (e *storeError) Unwrap() error { return e.err }
+
+func journalError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &storeError{op, err}
+}
+
+func isJournal(err error) bool {
+	var e *storeError
+	return errors.As(err, &e)
+}

@@ -1,0 +1,419 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// findPeople attaches every call to a person: one the identity map knows, one
+// the CRM knows, or one to be created, shared by all calls of the round that
+// have a match value in common.
+func (r *round) findPeople(ctx context.Context) error {
+	if err := r.loadIdentities(ctx); err != nil {
+		return err
+	}
+	byRef := map[crm.Ref]*person{}
+	var search []*item
+	for _, it := range r.items {
+		switch {
+		case !it.open() || !needsPerson(it):
+		case len(it.want.Person.Match) == 0:
+			r.orphan(it, "the call has no id, email or phone number to find anybody by")
+		default:
+			first := it.want.Person.Match[0]
+			if id := it.known[identityKey(first)]; !id.IsZero() {
+				r.attach(byRef, it, id.Ref, "known by "+label(first), nil)
+			} else {
+				search = append(search, it)
+			}
+		}
+	}
+	if len(search) == 0 {
+		return nil
+	}
+	unfound, err := r.search(ctx, byRef, search)
+	if err != nil {
+		return err
+	}
+	return r.group(ctx, byRef, unfound)
+}
+
+// needsPerson reports whether anything of the call concerns a person.
+func needsPerson(it *item) bool {
+	return len(it.want.Records) > 0 || len(it.want.Person.Fields) > 0 && !it.want.Interim
+}
+
+func (r *round) loadIdentities(ctx context.Context) error {
+	var keys []string
+	for _, it := range r.items {
+		if it.open() {
+			for _, m := range it.want.Person.Match {
+				keys = append(keys, identityKey(m))
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	slices.Sort(keys)
+	known, err := r.loop.journal.Identities(ctx, r.loop.name, slices.Compact(keys))
+	if err != nil {
+		return journalError("look up identities", err)
+	}
+	for _, it := range r.items {
+		it.known = map[string]store.Identity{}
+		for _, m := range it.want.Person.Match {
+			if id, ok := known[identityKey(m)]; ok {
+				it.known[identityKey(m)] = id
+			}
+		}
+	}
+	return nil
+}
+
+// attach makes ref the person of a call. unused are the match rules that a
+// search has shown to lead to nobody else: they may stand for this person from
+// now on.
+func (r *round) attach(byRef map[crm.Ref]*person, it *item, ref crm.Ref, how string, unused []crm.Match) *person {
+	p := byRef[ref]
+	if p == nil {
+		p = &person{ref: ref, how: how, keys: map[string]bool{}}
+		byRef[ref] = p
+		r.people = append(r.people, p)
+	}
+	for _, m := range unused {
+		key := identityKey(m)
+		if !p.keys[key] && it.known[key].Ref != ref {
+			r.setIdentity(key, store.Identity{Ref: ref, How: how, At: r.now})
+		}
+		p.keys[key] = true
+	}
+	for key, id := range it.known {
+		if id.Ref == ref {
+			p.keys[key] = true
+		}
+	}
+	p.add(it)
+	return p
+}
+
+// search asks the CRM about calls the identity map does not settle, and returns
+// those for which it found nobody.
+func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*item) (unfound []*item, err error) {
+	queries := make([]crm.PersonQuery, len(items))
+	for i, it := range items {
+		queries[i] = crm.PersonQuery{Objects: it.want.Person.Objects, Match: it.want.Person.Match}
+	}
+	answers, err := r.loop.destination.FindPeople(ctx, queries)
+	if err != nil {
+		return nil, err
+	}
+	for i, it := range items {
+		pick := choose(it.want.Person, it.known, answers[i])
+		if pick.ref.IsZero() {
+			unfound = append(unfound, it)
+			continue
+		}
+		p := r.attach(byRef, it, pick.ref, pick.how, pick.keys)
+		p.others = merge(p.others, pick.others)
+		if pick.asked != "" && pick.asked != pick.ref.ID {
+			r.move(crm.Ref{Object: pick.ref.Object, ID: pick.asked}, pick.ref)
+		}
+	}
+	return unfound, nil
+}
+
+// A pick is the person chosen for a call, and why.
+type pick struct {
+	ref    crm.Ref
+	how    string
+	asked  string
+	keys   []crm.Match // rules that lead to this person, or to nobody
+	others []crm.Candidate
+}
+
+// choose applies the rules in order. Among several people one rule finds, it
+// prefers the one this value stood for before, then an exact over a partial
+// match, then the order of object types, then the most recently changed.
+func choose(want crm.Person, known map[string]store.Identity, found []crm.Candidate) pick {
+	var pk pick
+	for _, m := range want.Match {
+		var hits []crm.Candidate
+		for _, c := range found {
+			if c.Rule == m.Rule {
+				hits = append(hits, c)
+			}
+		}
+		before := known[identityKey(m)].Ref
+		if len(hits) == 0 && before.IsZero() {
+			pk.keys = append(pk.keys, m)
+			continue
+		}
+		if !pk.ref.IsZero() {
+			if before == pk.ref || slices.ContainsFunc(hits, func(c crm.Candidate) bool { return c.Ref == pk.ref }) {
+				pk.keys = append(pk.keys, m)
+			}
+			continue
+		}
+		pk.keys = append(pk.keys, m)
+		if !before.IsZero() {
+			pk.ref, pk.how = before, "known by "+label(m)
+			pk.others = without(hits, before)
+			continue
+		}
+		slices.SortFunc(hits, func(a, b crm.Candidate) int { return better(want.Objects, a, b) })
+		best := hits[0]
+		pk.ref, pk.asked = best.Ref, best.Asked
+		pk.how = fmt.Sprintf("found by rule %d, %s", m.Rule+1, label(m))
+		pk.others = without(hits, best.Ref)
+		if !best.Exact {
+			pk.how += ", in part"
+		}
+		if len(pk.others) > 0 {
+			pk.how += fmt.Sprintf("; the best of %d: %s", len(pk.others)+1, reason(want.Objects, best, pk.others[0]))
+		}
+	}
+	if pk.ref.IsZero() {
+		pk.keys = nil
+	}
+	return pk
+}
+
+func better(objects []string, a, b crm.Candidate) int {
+	return cmp.Or(
+		cmp.Compare(rank(b.Exact), rank(a.Exact)),
+		cmp.Compare(slices.Index(objects, a.Object), slices.Index(objects, b.Object)),
+		b.Modified.Compare(a.Modified),
+		cmp.Compare(a.ID, b.ID),
+	)
+}
+
+func rank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// reason says why best was preferred over next.
+func reason(objects []string, best, next crm.Candidate) string {
+	switch {
+	case best.Exact != next.Exact:
+		return "exact over partial"
+	case best.Object != next.Object:
+		return best.Object + " before " + next.Object
+	default:
+		return "most recently changed"
+	}
+}
+
+func without(cs []crm.Candidate, ref crm.Ref) []crm.Candidate {
+	return slices.DeleteFunc(slices.Clone(cs), func(c crm.Candidate) bool { return c.Ref == ref })
+}
+
+// merge adds the candidates that are not listed yet.
+func merge(a, b []crm.Candidate) []crm.Candidate {
+	for _, c := range b {
+		if !slices.ContainsFunc(a, func(x crm.Candidate) bool { return x.Ref == c.Ref }) {
+			a = append(a, c)
+		}
+	}
+	return a
+}
+
+func label(m crm.Match) string {
+	if m.Kind == crm.MatchID {
+		return "id"
+	}
+	return m.Property
+}
+
+// orphan settles a call that belongs to nobody.
+func (r *round) orphan(it *item, why string) {
+	if it.want.Person.Unlinked {
+		it.warn("written without a contact: " + why)
+		return
+	}
+	it.skip(why)
+}
+
+// group turns the calls nobody was found for into people to create, one for all
+// calls that share a match value.
+func (r *round) group(ctx context.Context, byRef map[crm.Ref]*person, items []*item) error {
+	owners := map[string]*person{}
+	for _, p := range r.people {
+		for _, it := range p.calls {
+			for _, m := range it.want.Person.Match {
+				owners[identityKey(m)] = p
+			}
+		}
+	}
+	var fresh []*person
+	for _, g := range connected(items) {
+		if p := owned(owners, g); p != nil {
+			for _, it := range g {
+				r.attach(byRef, it, p.ref, p.how, it.want.Person.Match)
+			}
+			continue
+		}
+		if p := r.plan(g); p != nil {
+			fresh = append(fresh, p)
+		}
+	}
+	return r.locatePeople(ctx, byRef, fresh)
+}
+
+func owned(owners map[string]*person, items []*item) *person {
+	for _, it := range items {
+		for _, m := range it.want.Person.Match {
+			if p := owners[identityKey(m)]; p != nil {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// connected splits calls into groups that share match values, directly or
+// through others, each in the order of items.
+func connected(items []*item) [][]*item {
+	group := map[string]int{}
+	parent := make([]int, len(items))
+	var root func(int) int
+	root = func(i int) int {
+		if parent[i] != i {
+			parent[i] = root(parent[i])
+		}
+		return parent[i]
+	}
+	for i, it := range items {
+		parent[i] = i
+		keys := []string{}
+		for _, m := range it.want.Person.Match {
+			keys = append(keys, identityKey(m))
+		}
+		for _, id := range it.known { // creations under way under one key are one person
+			if id.Key != "" {
+				keys = append(keys, "creating:"+id.Key)
+			}
+		}
+		for _, k := range keys {
+			if j, ok := group[k]; ok {
+				parent[root(i)] = root(j)
+			} else {
+				group[k] = i
+			}
+		}
+	}
+	byRoot := map[int]int{}
+	var groups [][]*item
+	for i, it := range items {
+		n, ok := byRoot[root(i)]
+		if !ok {
+			n = len(groups)
+			byRoot[root(i)] = n
+			groups = append(groups, nil)
+		}
+		groups[n] = append(groups[n], it)
+	}
+	return groups
+}
+
+// plan makes the person a group of calls needs, or settles the calls when the
+// mapping lets none of them create anybody.
+func (r *round) plan(items []*item) *person {
+	p := &person{how: "created", keys: map[string]bool{}}
+	for _, it := range items {
+		p.add(it)
+		for _, m := range it.want.Person.Match {
+			p.keys[identityKey(m)] = true
+		}
+	}
+	for _, it := range p.calls {
+		for _, id := range it.known {
+			if id.Key != "" && (p.key == "" || id.Intent.After(p.intent)) {
+				p.key, p.intent, p.object = id.Key, id.Intent, id.Object
+			}
+		}
+	}
+	for _, it := range p.calls {
+		if p.key == "" && it.want.Person.Create != "" && it.want.Person.Key != "" {
+			p.key, p.object = it.want.Person.Key, it.want.Person.Create
+		}
+	}
+	if p.key != "" {
+		r.people = append(r.people, p)
+		return p
+	}
+	for _, it := range p.calls {
+		it.person = nil
+		r.orphan(it, cmp.Or(it.want.Person.WhyNot, "nobody was found, and the mapping does not create anybody"))
+	}
+	return nil
+}
+
+// locatePeople looks for people whose creation was attempted before: their
+// contact may exist although no answer was ever seen.
+func (r *round) locatePeople(ctx context.Context, byRef map[crm.Ref]*person, people []*person) error {
+	var keys []crm.KeyRef
+	var tried []*person
+	for _, p := range people {
+		if !p.intent.IsZero() {
+			keys = append(keys, crm.KeyRef{Object: p.object, Key: p.key, Since: p.intent})
+			tried = append(tried, p)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	locations, err := r.loop.destination.Locate(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i, p := range tried {
+		switch loc := locations[i]; loc.State {
+		case crm.Found:
+			r.created(p, crm.Ref{Object: p.object, ID: loc.ID})
+		case crm.Unknown:
+			p.each(func(it *item) {
+				it.wait(r.now, loc.RetryAfter, "an earlier attempt to create the contact may still turn up in the CRM's search")
+			})
+		}
+	}
+	return nil
+}
+
+// created records that a person callsync set out to create exists.
+func (r *round) created(p *person, ref crm.Ref) {
+	p.ref = ref
+	p.applied.Created = p.calls[0].id()
+	p.changed = true
+	for key := range p.keys {
+		r.setIdentity(key, store.Identity{Ref: ref, How: p.how, At: r.now})
+	}
+}
+
+// dropPerson forgets what the identity map says about somebody who is gone, and
+// has their calls look anew.
+func (r *round) dropPerson(p *person, why string) {
+	for key := range p.keys {
+		r.setIdentity(key, store.Identity{})
+	}
+	p.each(func(it *item) { it.retry(why) })
+}
+
+// move records that somebody answers under another id now.
+func (r *round) move(from, to crm.Ref) {
+	if from == to || from.IsZero() || to.IsZero() {
+		return
+	}
+	if r.pending.Moved == nil {
+		r.pending.Moved = map[crm.Ref]crm.Ref{}
+	}
+	r.pending.Moved[from] = to
+}

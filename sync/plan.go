@@ -1,0 +1,170 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+)
+
+// Plan says what syncing calls would do, by the mapping in force and what was
+// last applied, without asking the CRM or writing anything.
+func (l *Loop) Plan(ctx context.Context, works []store.Work) ([]CallPlan, error) {
+	return Plan(ctx, l.name, l.mapping(), l.journal, works)
+}
+
+// A History knows what was last applied to people; a store.Queue is one.
+type History interface {
+	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]store.Person, error)
+}
+
+// Plan is [Loop.Plan] for any mapping. history may be nil: then nothing was ever
+// applied to anybody.
+func Plan(ctx context.Context, destination string, m Mapping, history History, works []store.Work) ([]CallPlan, error) {
+	applied := map[crm.Ref]store.Person{}
+	if history != nil {
+		var refs []crm.Ref
+		for _, w := range works {
+			if c := w.State.Person; c != nil && !c.IsZero() {
+				refs = append(refs, c.Ref)
+			}
+		}
+		var err error
+		if applied, err = history.People(ctx, destination, refs); err != nil {
+			return nil, err
+		}
+	}
+	plans := make([]CallPlan, len(works))
+	for i, w := range works {
+		plans[i] = planCall(destination, m, w, applied)
+	}
+	return plans, nil
+}
+
+func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]store.Person) CallPlan {
+	p := CallPlan{
+		CallID: w.Call.ID, Destination: destination, Mapping: m.Version(),
+		Status: store.Synced, Person: PersonPlan{Op: None},
+	}
+	call, err := julian.Parse(w.Body)
+	if err != nil {
+		p.Status, p.Reason = store.Failed, err.Error()
+		return p
+	}
+	want, err := m.Render(call, w.Call.ReceivedAt)
+	if err != nil {
+		p.Status, p.Reason = store.Failed, err.Error()
+		return p
+	}
+	for _, warning := range call.Warnings {
+		p.Warnings = append(p.Warnings, warning.String())
+	}
+	p.Warnings = append(p.Warnings, want.Warnings...)
+	it := &item{work: w, want: want, state: w.State}
+	if needsPerson(it) {
+		p.Person = planPerson(it, applied)
+	}
+	switch {
+	case want.Skip != "":
+		p.Status, p.Reason = store.Skipped, want.Skip
+	case needsPerson(it) && p.Person.How == "" && !want.Person.Unlinked:
+		p.Status, p.Reason = store.Skipped, nobody(want.Person)
+		return p
+	case want.Interim:
+		p.Status, p.Reason = store.Waiting, "the call has no terminal result yet"
+	}
+	for _, rec := range want.Records {
+		p.Records = append(p.Records, planRecord(rec, w))
+	}
+	p.Records = append(p.Records, planRetractions(want, w)...)
+	return p
+}
+
+func nobody(p crm.Person) string {
+	if len(p.Match) == 0 {
+		return "the call has no id, email or phone number to find anybody by"
+	}
+	return p.WhyNot
+}
+
+// planPerson describes what becomes of the person. How is "" when the call can
+// have none.
+func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
+	want := it.want.Person
+	pp := PersonPlan{Op: None, Match: want.Match}
+	if len(want.Match) == 0 {
+		return pp
+	}
+	if c := it.work.State.Person; c != nil && !c.IsZero() {
+		pp.Ref, pp.How = c.Ref, c.How
+		known := applied[c.Ref].Properties
+		for _, c := range claims([]*item{it}, known) {
+			a := known[c.field.Name]
+			if s := compare(c.field, a, it.work.State.Force); s != leave {
+				pp.Changes = append(pp.Changes, changesOf([]diff{{c.field, a, s}})...)
+			}
+		}
+		pp.Op = opOf(pp.Changes)
+		return pp
+	}
+	switch {
+	case want.Create != "" && want.Key != "":
+		pp.Op = crm.Create
+		pp.How = fmt.Sprintf("looked up when synced; created in %s if nobody is found", want.Create)
+	case it.want.Person.Unlinked || want.Create == "":
+		pp.How = "looked up when synced; not created"
+	}
+	pp.Changes = changesOf(fresh(want.Fields))
+	return pp
+}
+
+// opOf is Update if any of the changes may be written.
+func opOf(changes []PropertyChange) crm.Op {
+	for _, c := range changes {
+		if c.Note != "not written: "+keptWritten {
+			return crm.Update
+		}
+	}
+	return None
+}
+
+func planRecord(want crm.Record, w store.Work) RecordPlan {
+	row := w.Records[want.Key]
+	rp := RecordPlan{Key: want.Key, Block: want.Block, Object: want.Object, ID: row.ID, Op: None}
+	switch {
+	case row.ID == "" || row.Retracted || !row.Gone.IsZero() && w.State.Recreate:
+		rp.Op, rp.ID = crm.Create, ""
+		rp.Changes = changesOf(fresh(want.Fields))
+		if !row.Intent.IsZero() {
+			rp.Note = "an earlier attempt is looked up by its key first"
+		}
+	case !row.Gone.IsZero():
+		rp.Note = "deleted in the CRM; stays deleted unless resynced with --recreate"
+	default:
+		rp.Changes = changesOf(compareAll(want.Fields, row.Properties, w.State.Force))
+		rp.Op = opOf(rp.Changes)
+	}
+	return rp
+}
+
+func planRetractions(want *crm.Desired, w store.Work) []RecordPlan {
+	var plans []RecordPlan
+	for _, key := range slices.Sorted(maps.Keys(w.Records)) {
+		row := w.Records[key]
+		wanted := slices.ContainsFunc(want.Records, func(r crm.Record) bool { return r.Key == key })
+		if wanted || !exists(row) {
+			continue
+		}
+		rp := RecordPlan{Key: key, Block: row.Block, Object: row.Object, ID: row.ID, Op: crm.Archive}
+		rp.Note = "the corrected call no longer yields it"
+		if row.Keep || w.State.Revision == w.Call.Revision {
+			rp.Op, rp.Note = None, "no longer yielded by the mapping; left in the CRM"
+		}
+		plans = append(plans, rp)
+	}
+	return plans
+}

@@ -1,0 +1,377 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// A job is one record of one call that may have to be written.
+type job struct {
+	item   *item
+	want   crm.Record // zero when the call does not yield the record any more
+	row    store.Record
+	op     crm.Op
+	diffs  []diff
+	edit   edit
+	links  []crm.Ref // as they should be
+	link   []crm.Ref
+	unlink []crm.Ref
+}
+
+// existing reports whether the CRM has the record, as far as the journal knows.
+func exists(row store.Record) bool { return row.ID != "" && row.Gone.IsZero() }
+
+// writeRecords brings the activities, meetings and tasks of the round up to date.
+func (r *round) writeRecords(ctx context.Context) error {
+	jobs := r.jobs()
+	if err := r.locateRecords(ctx, jobs); err != nil {
+		return err
+	}
+	if err := r.reviewDeleted(ctx, jobs); err != nil {
+		return err
+	}
+	r.decideOps(jobs)
+	if err := r.linkRecords(ctx, jobs); err != nil {
+		return err
+	}
+	present, err := r.read(ctx, recordReading(jobs))
+	if err != nil {
+		return err
+	}
+	resolved, err := r.resolve(ctx, recordLookups(jobs))
+	if err != nil {
+		return err
+	}
+	changes, sent := r.recordChanges(jobs, present, resolved)
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	for i, res := range r.write(ctx, changes) {
+		r.recordResult(sent[i], res)
+	}
+	return nil
+}
+
+// jobs lists the records the open calls want, and those they have but want no
+// more.
+func (r *round) jobs() []*job {
+	var jobs []*job
+	for _, it := range r.items {
+		if !it.open() {
+			continue
+		}
+		wanted := map[string]bool{}
+		for _, w := range it.want.Records {
+			wanted[w.Key] = true
+			row, ok := it.work.Records[w.Key]
+			if !ok {
+				row = store.Record{Key: w.Key, Object: w.Object}
+			}
+			row.Block, row.Keep = w.Block, w.Keep
+			jobs = append(jobs, &job{item: it, want: w, row: row, op: None})
+		}
+		for _, key := range slices.Sorted(maps.Keys(it.work.Records)) {
+			if !wanted[key] {
+				jobs = append(jobs, &job{item: it, row: it.work.Records[key], op: None})
+			}
+		}
+	}
+	return jobs
+}
+
+// locateRecords looks for records whose creation was attempted before: they may
+// exist although no answer was ever seen.
+func (r *round) locateRecords(ctx context.Context, jobs []*job) error {
+	var keys []crm.KeyRef
+	var tried []*job
+	for _, j := range jobs {
+		if j.row.ID == "" && !j.row.Intent.IsZero() {
+			keys = append(keys, crm.KeyRef{Object: j.row.Object, Key: j.row.Key, Since: j.row.Intent})
+			tried = append(tried, j)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	locations, err := r.loop.destination.Locate(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i, j := range tried {
+		switch loc := locations[i]; loc.State {
+		case crm.Found:
+			j.row.ID, j.row.Intent = loc.ID, time.Time{}
+			r.setRecord(j.item, j.row)
+		case crm.Unknown:
+			j.item.wait(r.now, loc.RetryAfter, "an earlier attempt to create "+j.row.Key+" may still turn up in the CRM's search")
+		}
+	}
+	return nil
+}
+
+// reviewDeleted looks, for calls that are to be made anew, which of their
+// records somebody deleted.
+func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
+	var q reading
+	for _, j := range jobs {
+		if j.item.open() && j.item.work.State.Recreate && j.want.Key != "" && exists(j.row) {
+			q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, nil)
+		}
+	}
+	present, err := r.read(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if !j.item.work.State.Recreate {
+			continue
+		}
+		snap, seen := present[crm.Ref{Object: j.row.Object, ID: j.row.ID}]
+		if seen && snap.Gone || !j.row.Gone.IsZero() && j.want.Key != "" {
+			j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.row.Object, Keep: j.row.Keep}
+		}
+	}
+	return nil
+}
+
+// decideOps says what kind of change each record needs.
+func (r *round) decideOps(jobs []*job) {
+	for _, j := range jobs {
+		switch {
+		case !j.item.open():
+		case j.want.Key == "":
+			j.op = r.retraction(j)
+		case j.row.ID == "":
+			j.op, j.diffs = crm.Create, fresh(j.want.Fields)
+		case j.row.Retracted: // archived by callsync; the call yields it again
+			j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.want.Object, Keep: j.row.Keep}
+			j.op, j.diffs = crm.Create, fresh(j.want.Fields)
+		case !j.row.Gone.IsZero():
+			j.item.warn(j.row.Key + " was deleted in the CRM and stays deleted; `callsync resync --recreate` makes it anew")
+		default:
+			j.diffs = compareAll(j.want.Fields, j.row.Properties, j.item.work.State.Force)
+			if len(j.diffs) > 0 {
+				j.op = crm.Update
+			}
+		}
+	}
+}
+
+// retraction decides about a record the call no longer yields. It is archived
+// when the call was corrected since; an edit of the mapping alone never deletes
+// anything in the CRM.
+func (r *round) retraction(j *job) crm.Op {
+	switch {
+	case j.row.ID == "":
+		r.forget(j.item, j.row.Key)
+		return None
+	case !j.row.Gone.IsZero():
+		return None
+	case j.row.Keep || j.item.state.Revision == j.item.work.Call.Revision:
+		j.item.warn(j.row.Key + " is no longer yielded by the mapping; left in the CRM")
+		return None
+	}
+	return crm.Archive
+}
+
+// linkRecords works out the associations of each record, looking up related
+// records only for those that are created or change hands.
+func (r *round) linkRecords(ctx context.Context, jobs []*job) error {
+	aliases, err := r.aliases(ctx, jobs)
+	if err != nil {
+		return err
+	}
+	var queries []crm.RelatedQuery
+	var askers []*job
+	for _, j := range jobs {
+		p := j.item.person
+		if j.want.Key == "" || !j.item.open() || j.op == None && !exists(j.row) || p == nil || p.ref.IsZero() {
+			continue
+		}
+		for i, l := range j.row.Links {
+			if to, ok := aliases[l]; ok {
+				j.row.Links[i] = to
+			}
+		}
+		j.links = []crm.Ref{p.ref}
+		if j.op == crm.Create || !slices.Contains(j.row.Links, p.ref) {
+			for _, rel := range j.want.Links {
+				queries = append(queries, crm.RelatedQuery{Person: p.ref, Relation: rel})
+				askers = append(askers, j)
+			}
+		} else {
+			j.links = j.row.Links
+		}
+	}
+	if len(queries) > 0 {
+		related, err := r.loop.destination.Related(ctx, queries)
+		if err != nil {
+			return err
+		}
+		for i, j := range askers {
+			j.links = append(j.links, related[i]...)
+		}
+	}
+	for _, j := range jobs {
+		if len(j.links) == 0 {
+			continue
+		}
+		j.link, j.unlink = linkDiff(j.links, j.row.Links)
+		if j.op == None && len(j.link)+len(j.unlink) > 0 {
+			j.op = crm.Update
+		}
+	}
+	return nil
+}
+
+// aliases finds out which people that records are linked to have become others.
+func (r *round) aliases(ctx context.Context, jobs []*job) (map[crm.Ref]crm.Ref, error) {
+	var refs []crm.Ref
+	for _, j := range jobs {
+		p := j.item.person
+		if p == nil || p.ref.IsZero() {
+			continue
+		}
+		for _, l := range j.row.Links {
+			if l != p.ref && slices.Contains(j.item.want.Person.Objects, l.Object) && !slices.Contains(refs, l) {
+				refs = append(refs, l)
+			}
+		}
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	people, err := r.loop.journal.People(ctx, r.loop.name, refs)
+	if err != nil {
+		return nil, journalError("load people", err)
+	}
+	aliases := map[crm.Ref]crm.Ref{}
+	for ref, p := range people {
+		if !p.MovedTo.IsZero() {
+			aliases[ref] = p.MovedTo
+		}
+	}
+	return aliases, nil
+}
+
+func recordReading(jobs []*job) reading {
+	var q reading
+	for _, j := range jobs {
+		if j.op == crm.Update {
+			if names := asked(j.diffs); len(names) > 0 {
+				q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, names)
+			}
+		}
+	}
+	return q
+}
+
+func recordLookups(jobs []*job) []diff {
+	var all []diff
+	for _, j := range jobs {
+		all = append(all, j.diffs...)
+	}
+	return all
+}
+
+// recordChanges turns jobs into requests, and records the intents of those that
+// create.
+func (r *round) recordChanges(jobs []*job, present map[crm.Ref]crm.Snapshot, resolved map[crm.Value]string) (changes []crm.Change, sent []*job) {
+	for _, j := range jobs {
+		if j.op == None || !j.item.open() {
+			continue
+		}
+		snap := present[crm.Ref{Object: j.row.Object, ID: j.row.ID}]
+		if j.op == crm.Update && snap.Gone {
+			r.deleted(j)
+			continue
+		}
+		j.edit = r.edit(j.diffs, snap.Properties, resolved)
+		for _, w := range j.edit.warnings {
+			j.item.warn(w)
+		}
+		if j.op == crm.Update && len(j.edit.send)+len(j.link)+len(j.unlink) == 0 {
+			r.applied(j)
+			continue
+		}
+		c := crm.Change{
+			Op: j.op, Object: j.row.Object, ID: j.row.ID, Properties: j.edit.send,
+			Link: j.link, Unlink: j.unlink, CallID: j.item.id(),
+		}
+		if j.op == crm.Create {
+			c.Key = j.row.Key
+			j.row.Object, c.Object = j.want.Object, j.want.Object
+			j.row.Intent = r.now
+			r.setRecord(j.item, j.row)
+		}
+		changes = append(changes, c)
+		sent = append(sent, j)
+	}
+	return changes, sent
+}
+
+func (r *round) recordResult(j *job, res crm.Result) {
+	if res.Err == nil {
+		if j.op == crm.Archive {
+			j.row.Gone, j.row.Retracted = r.now, true
+			r.setRecord(j.item, j.row)
+			return
+		}
+		if j.op == crm.Create {
+			j.row.ID, j.row.Intent = res.ID, time.Time{}
+		}
+		r.applied(j)
+		return
+	}
+	switch kind := crm.KindOf(res.Err); {
+	case kind == crm.Gone && j.op == crm.Archive:
+		j.row.Gone = r.now
+		r.setRecord(j.item, j.row)
+	case kind == crm.Gone && j.op == crm.Update:
+		r.deleted(j)
+	case kind == crm.Gone: // whom it should be linked to is gone
+		r.forget(j.item, j.row.Key)
+		if p := j.item.person; p != nil {
+			r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
+		}
+	case kind == crm.Exists && j.op == crm.Create:
+		if ref := existing(res.Err); !ref.IsZero() {
+			j.row.ID, j.row.Intent = ref.ID, time.Time{}
+			r.setRecord(j.item, j.row)
+		}
+		j.item.retry(fmt.Sprintf("the CRM already has %s; adopted", j.row.Key))
+	case kind == crm.Permanent && j.op == crm.Create:
+		r.forget(j.item, j.row.Key) // refused: nothing was created
+		j.item.fail(r.now, j.row.Key, res.Err)
+	default:
+		j.item.fail(r.now, j.row.Key, res.Err)
+	}
+}
+
+// applied keeps what now stands in the CRM.
+func (r *round) applied(j *job) {
+	if j.row.Properties == nil {
+		j.row.Properties = map[string]store.Applied{}
+	}
+	maps.Copy(j.row.Properties, j.edit.applied)
+	if len(j.links) > 0 {
+		j.row.Links = j.links
+	}
+	r.setRecord(j.item, j.row)
+}
+
+// deleted keeps that somebody deleted a record in the CRM.
+func (r *round) deleted(j *job) {
+	j.row.Gone = r.now
+	r.setRecord(j.item, j.row)
+	j.item.warn(j.row.Key + " was deleted in the CRM and stays deleted; `callsync resync --recreate` makes it anew")
+}

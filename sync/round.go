@@ -1,0 +1,325 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+)
+
+// A round takes a batch of calls from the journal to the CRM:
+//
+//	load → render → find people → write people → write records → settle
+//
+// Each stage hands the connector the whole batch. Before anything is created,
+// the intent is in the journal; after each stage that wrote, so is the result.
+// An error that stops a stage is recorded on the calls it stopped, and settle
+// always runs.
+type round struct {
+	loop    *Loop
+	now     time.Time
+	items   []*item
+	people  []*person
+	pending store.Update // what the next flush records
+	// trouble is the gravest error that concerns the destination as a whole.
+	trouble error
+	wrote   int // changes the CRM accepted
+	refused int // changes it answered with a transient error
+}
+
+// A Report says what a round did, for metrics and logs.
+type Report struct {
+	Destination string
+	Calls       int
+	Statuses    map[store.Status]int
+	Changes     int // accepted by the CRM
+	Took        time.Duration
+}
+
+func (l *Loop) round(ctx context.Context, ids []string) (*round, error) {
+	r := &round{loop: l, now: l.now()}
+	if err := r.load(ctx, ids); err != nil {
+		return nil, err
+	}
+	stages := []func(context.Context) error{r.findPeople, r.writePeople, r.writeRecords}
+	for _, stage := range stages {
+		err := stage(ctx)
+		if err == nil {
+			continue
+		}
+		if isJournal(err) {
+			return nil, err
+		}
+		r.stop(err)
+		break
+	}
+	return r, r.settle(ctx)
+}
+
+// stop records on every open call an error that stopped a whole stage.
+func (r *round) stop(err error) {
+	r.note(err)
+	for _, it := range r.items {
+		if it.open() {
+			it.fail(r.now, "", err)
+		}
+	}
+}
+
+// note keeps the gravest error that concerns the destination as a whole.
+func (r *round) note(err error) {
+	if r.trouble == nil || blocks(err) && !blocks(r.trouble) {
+		r.trouble = err
+	}
+}
+
+// maxRoundBytes bounds the bodies a round holds in memory.
+const maxRoundBytes = 64 << 20
+
+// load reads the calls and renders them.
+func (r *round) load(ctx context.Context, ids []string) error {
+	const page = 50
+	size := 0
+	for chunk := range slices.Chunk(ids, page) {
+		works, err := r.loop.journal.Load(ctx, r.loop.name, chunk)
+		if err != nil {
+			return journalError("load", err)
+		}
+		for _, w := range works {
+			size += len(w.Body)
+			r.items = append(r.items, r.render(w))
+		}
+		if size > maxRoundBytes {
+			break
+		}
+	}
+	return nil
+}
+
+func (r *round) render(w store.Work) *item {
+	m := r.loop.mapping()
+	it := &item{work: w, state: w.State, mapping: m.Version()}
+	it.state.Warnings = nil
+	if it.work.Records == nil {
+		it.work.Records = map[string]store.Record{}
+	}
+	call, err := julian.Parse(w.Body)
+	if err != nil {
+		it.want = &crm.Desired{CallID: it.id()}
+		it.fail(r.now, "", &crm.Error{Kind: crm.Permanent, Op: "read the journalled payload", Err: err})
+		return it
+	}
+	for _, warning := range call.Warnings {
+		it.warn(warning.String())
+	}
+	it.want, err = m.Render(call, w.Call.ReceivedAt)
+	if err != nil {
+		it.want = &crm.Desired{CallID: it.id()}
+		it.fail(r.now, "", &crm.Error{
+			Kind: crm.Permanent, Op: "mapping", Err: err,
+			Hint: "mend the mapping file, then `callsync resync " + it.id() + "`",
+		})
+		return it
+	}
+	for _, warning := range it.want.Warnings {
+		it.warn(warning)
+	}
+	if it.want.Skip != "" && len(it.work.Records) == 0 {
+		it.skip(it.want.Skip)
+	}
+	return it
+}
+
+// flush records what has been decided since the last flush.
+func (r *round) flush(ctx context.Context) error {
+	u := r.pending
+	r.pending = store.Update{}
+	if u.States == nil && u.Records == nil && u.Forget == nil && u.Identities == nil && u.People == nil && u.Moved == nil {
+		return nil
+	}
+	if err := r.loop.journal.Apply(ctx, r.loop.name, u); err != nil {
+		return journalError("record", err)
+	}
+	return nil
+}
+
+func (r *round) setIdentity(key string, id store.Identity) {
+	if r.pending.Identities == nil {
+		r.pending.Identities = map[string]store.Identity{}
+	}
+	r.pending.Identities[key] = id
+}
+
+func (r *round) setRecord(it *item, rec store.Record) {
+	if r.pending.Records == nil {
+		r.pending.Records = map[string][]store.Record{}
+	}
+	recs := r.pending.Records[it.id()]
+	if i := slices.IndexFunc(recs, func(x store.Record) bool { return x.Key == rec.Key }); i >= 0 {
+		recs[i] = rec
+	} else {
+		recs = append(recs, rec)
+	}
+	r.pending.Records[it.id()] = recs
+	it.work.Records[rec.Key] = rec
+}
+
+func (r *round) setPerson(p *person) {
+	if p.ref.IsZero() {
+		return
+	}
+	if r.pending.People == nil {
+		r.pending.People = map[crm.Ref]store.Person{}
+	}
+	r.pending.People[p.ref] = p.applied
+	p.changed = false
+}
+
+func (r *round) forget(it *item, key string) {
+	if r.pending.Forget == nil {
+		r.pending.Forget = map[string][]string{}
+	}
+	r.pending.Forget[it.id()] = append(r.pending.Forget[it.id()], key)
+	delete(it.work.Records, key)
+}
+
+// resolve looks up the Lookup values among diffs that will be written.
+func (r *round) resolve(ctx context.Context, all []diff) (map[crm.Value]string, error) {
+	seen := map[crm.Value]bool{}
+	for _, d := range all {
+		if v := d.field.Value; v.Kind == crm.Lookup {
+			seen[v] = true
+		}
+	}
+	if len(seen) == 0 {
+		return nil, nil
+	}
+	values := slices.SortedFunc(maps.Keys(seen), func(a, b crm.Value) int {
+		return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Text, b.Text))
+	})
+	return r.loop.destination.Resolve(ctx, values)
+}
+
+// wire is a value as it is sent. ok is false for a lookup that the CRM cannot
+// answer; its text then says what is missing.
+func (r *round) wire(v crm.Value, resolved map[crm.Value]string) (sent crm.Value, text string, ok bool) {
+	if v.Kind != crm.Lookup {
+		return v, "", true
+	}
+	id, ok := resolved[v]
+	if !ok {
+		return crm.Value{}, fmt.Sprintf("%s %q is not known in the CRM; left without", v.Of, v.Text), false
+	}
+	return crm.Str(id), id, true
+}
+
+// settle turns outcomes into states and records them.
+func (r *round) settle(ctx context.Context) error {
+	r.pending.States = make(map[string]store.State, len(r.items))
+	for _, it := range r.items {
+		r.pending.States[it.id()] = r.stateOf(it)
+		r.log(it)
+	}
+	return r.flush(ctx)
+}
+
+func (r *round) stateOf(it *item) store.State {
+	s, o := it.state, it.outcome
+	if o.problem != nil {
+		s.Problem = o.problem
+	}
+	if it.person != nil && !it.person.ref.IsZero() {
+		s.Person = it.person.choice()
+	}
+	switch {
+	case o.deferred:
+		return s
+	case o.again || o.status == store.Retrying:
+		s.Attempts++
+		s.Status, s.Reason = store.Retrying, o.reason
+		s.Next = r.nextAttempt(s.Attempts, o)
+		return s
+	}
+	s.Done, s.Next, s.Since = s.Wanted, time.Time{}, r.now
+	s.Force, s.Recreate = false, false
+	s.Lane = store.Live
+	s.Reason = o.reason
+	if o.status == store.Failed {
+		s.Status = store.Failed
+		s.Attempts++
+		return s
+	}
+	s.Attempts, s.Problem = 0, nil
+	s.Revision, s.Mapping = it.work.Call.Revision, it.mapping
+	switch {
+	case o.status == store.Skipped || it.want.Skip != "":
+		s.Status = store.Skipped
+		s.Reason = cmp.Or(o.reason, it.want.Skip)
+		return s
+	case it.want.Interim:
+		s.Status, s.Reason = store.Waiting, "the call has no terminal result yet"
+	default:
+		s.Status = store.Synced
+	}
+	s.SyncedAt = r.now
+	return s
+}
+
+// eager is how many times a round's discovery may ask for another attempt at
+// once before backoff sets in.
+const eager = 4
+
+func (r *round) nextAttempt(attempts int, o outcome) time.Time {
+	if o.again && attempts <= eager {
+		return r.now
+	}
+	if !o.retryAt.IsZero() {
+		return o.retryAt
+	}
+	if r.trouble != nil && !o.again {
+		return r.now // the circuit breaker waits for all of them
+	}
+	return r.now.Add(r.loop.backoff(attempts))
+}
+
+func (r *round) log(it *item) {
+	s := r.pending.States[it.id()]
+	attrs := []any{"callId", it.id(), "status", s.Status}
+	level := slog.LevelInfo
+	if p := it.outcome.problem; p != nil {
+		attrs = append(attrs, "kind", p.Kind, "code", p.Code, "record", p.Record, "requestId", p.RequestID)
+		if s.Status == store.Failed {
+			level = slog.LevelWarn
+			attrs = append(attrs, "problem", p.Text)
+		}
+	}
+	if it.outcome.deferred {
+		level = slog.LevelDebug
+	}
+	r.loop.log.Log(context.Background(), level, "call settled", attrs...)
+}
+
+func (r *round) report() Report {
+	rep := Report{Destination: r.loop.name, Calls: len(r.items), Changes: r.wrote, Statuses: map[store.Status]int{}}
+	for _, it := range r.items {
+		o := it.outcome
+		switch {
+		case o.deferred:
+			rep.Statuses[store.Pending]++
+		case o.again:
+			rep.Statuses[store.Retrying]++
+		case o.status == "":
+			rep.Statuses[store.Synced]++
+		default:
+			rep.Statuses[o.status]++
+		}
+	}
+	return rep
+}
