@@ -31,6 +31,8 @@ var (
 	ErrLocked = errors.New("the journal is in use by another process")
 	// ErrNewer: the journal was written by a newer version of callsync.
 	ErrNewer = errors.New("the journal was written by a newer version of callsync")
+	// ErrDamaged: what is on disk is not a journal, or no longer a whole one.
+	ErrDamaged = errors.New("the journal is damaged")
 )
 
 // A Journal is everything. Each part of callsync should ask for the smaller
@@ -106,6 +108,10 @@ type Reader interface {
 	Calls(ctx context.Context, f CallFilter) iter.Seq2[CallView, error]
 	// Deliveries lists deliveries, newest first.
 	Deliveries(ctx context.Context, f DeliveryFilter) iter.Seq2[Delivery, error]
+	// Quarantined returns the body of a rejected delivery, as far as it was
+	// received. ErrNotFound: no such delivery, it was not rejected, or its body
+	// was dropped since to keep the quarantine within its limit.
+	Quarantined(ctx context.Context, seq uint64) ([]byte, error)
 	// View returns a call's state and records at every destination that has any.
 	View(ctx context.Context, callID string) ([]Work, error)
 	// Stats counts. Its cost does not depend on the number of calls.

@@ -1,0 +1,262 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// Apply implements [store.Queue].
+func (j *Journal) Apply(ctx context.Context, destination string, u store.Update) error {
+	c, err := prepareUpdate(destination, u)
+	if err != nil {
+		return err
+	}
+	return j.update(ctx, func(t *tx) error {
+		if err := t.move(destination, u.Moved); err != nil {
+			return err
+		}
+		for _, id := range c.calls {
+			if err := t.applyCall(destination, id, u, c); err != nil {
+				return err
+			}
+		}
+		for _, k := range slices.Sorted(maps.Keys(u.Identities)) {
+			if err := t.putIdentity(destination, k, u.Identities[k]); err != nil {
+				return err
+			}
+		}
+		people := t.Bucket(personBucket)
+		for _, row := range c.people {
+			if err := people.Put(row.key, row.value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// changes are an update's rows, encoded before the transaction begins.
+type changes struct {
+	calls   []string // all that are concerned, sorted
+	states  map[string][]byte
+	records map[string][]row
+	people  []row
+}
+
+type row struct {
+	key   key
+	value []byte
+}
+
+func prepareUpdate(destination string, u store.Update) (*changes, error) {
+	c := &changes{states: make(map[string][]byte), records: make(map[string][]row)}
+	ids := make(map[string]bool)
+	for id, s := range u.States {
+		ids[id] = true
+		value, err := encodeRow(s)
+		if err != nil {
+			return nil, err
+		}
+		c.states[id] = value
+	}
+	for id, records := range u.Records {
+		ids[id] = true
+		for _, r := range records {
+			if r.Key == "" {
+				return nil, errors.New("a record of call " + id + " has no key")
+			}
+			value, err := encodeRow(r)
+			if err != nil {
+				return nil, err
+			}
+			c.records[id] = append(c.records[id], row{recordKey(id, destination, r.Key), value})
+		}
+	}
+	for id := range u.Forget {
+		ids[id] = true
+	}
+	for ref, p := range u.People {
+		value, err := encodeRow(p)
+		if err != nil {
+			return nil, err
+		}
+		c.people = append(c.people, row{personKey(destination, ref), value})
+	}
+	c.calls = slices.Sorted(maps.Keys(ids))
+	return c, nil
+}
+
+func (t *tx) applyCall(destination, id string, u store.Update, c *changes) error {
+	call, ok, err := t.call(id)
+	if err != nil || !ok {
+		return err
+	}
+	calls := t.Bucket(callBucket)
+	for _, k := range u.Forget[id] {
+		if err := calls.Delete(recordKey(id, destination, k)); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.records[id] {
+		if err := calls.Put(r.key, r.value); err != nil {
+			return err
+		}
+	}
+	s, ok := u.States[id]
+	if !ok {
+		return nil
+	}
+	current, had, err := t.state(id, destination)
+	if err != nil {
+		return err
+	}
+	row := c.states[id]
+	if current.Wanted > s.Wanted {
+		s, row = s.Merge(current), nil
+	}
+	return t.putState(&call, destination, current, had, s, row)
+}
+
+func identityKey(destination, k string) key { return key{}.text(destination).text(k) }
+
+func personKey(destination string, ref crm.Ref) key {
+	return key{}.text(destination).text(ref.Object).text(ref.ID)
+}
+
+// ownerKey places an identity among those of one person.
+func ownerKey(destination string, ref crm.Ref, k string) key {
+	return personKey(destination, ref).text(k)
+}
+
+// putIdentity is the only place where an identity is written: it keeps the index
+// by person in step. A zero identity drops it.
+func (t *tx) putIdentity(destination, k string, i store.Identity) error {
+	identities, owners := t.Bucket(identityBucket), t.Bucket(ownerBucket)
+	var old store.Identity
+	if _, err := load(identities, identityKey(destination, k), &old); err != nil {
+		return err
+	}
+	if !old.Ref.IsZero() && old.Ref != i.Ref {
+		if err := owners.Delete(ownerKey(destination, old.Ref, k)); err != nil {
+			return err
+		}
+	}
+	if i == (store.Identity{}) {
+		return identities.Delete(identityKey(destination, k))
+	}
+	if !i.Ref.IsZero() {
+		if err := owners.Put(ownerKey(destination, i.Ref, k), nil); err != nil {
+			return err
+		}
+	}
+	value, err := encodeRow(i)
+	if err != nil {
+		return err
+	}
+	return identities.Put(identityKey(destination, k), value)
+}
+
+// move hands what is known about people who were merged or converted over to
+// those they became. A property that both have goes by the newer call.
+func (t *tx) move(destination string, moved map[crm.Ref]crm.Ref) error {
+	from := slices.SortedFunc(maps.Keys(moved), func(a, b crm.Ref) int {
+		return strings.Compare(string(personKey("", a)), string(personKey("", b)))
+	})
+	for _, old := range from {
+		next := destinationOf(moved, old)
+		if next == old {
+			continue
+		}
+		if err := t.movePerson(destination, old, next); err != nil {
+			return err
+		}
+		if err := t.moveIdentities(destination, old, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// destinationOf follows a chain of moves to its end; a circle ends where it
+// began.
+func destinationOf(moved map[crm.Ref]crm.Ref, ref crm.Ref) crm.Ref {
+	next := ref
+	for range moved {
+		to, ok := moved[next]
+		if !ok || to == ref {
+			break
+		}
+		next = to
+	}
+	return next
+}
+
+func (t *tx) movePerson(destination string, old, next crm.Ref) error {
+	people := t.Bucket(personBucket)
+	var a, b store.Person
+	had, err := load(people, personKey(destination, old), &a)
+	if err != nil || !had {
+		return err
+	}
+	if _, err := load(people, personKey(destination, next), &b); err != nil {
+		return err
+	}
+	value, err := encodeRow(joinPeople(a, b))
+	if err != nil {
+		return err
+	}
+	if err := people.Put(personKey(destination, next), value); err != nil {
+		return err
+	}
+	return people.Delete(personKey(destination, old))
+}
+
+// joinPeople adds what was applied to old to what was applied to next.
+func joinPeople(old, next store.Person) store.Person {
+	if next.Created == "" {
+		next.Created = old.Created
+	}
+	if next.Properties == nil {
+		next.Properties = make(map[string]store.Applied, len(old.Properties))
+	}
+	for name, v := range old.Properties {
+		if own, ok := next.Properties[name]; !ok || v.At.After(own.At) {
+			next.Properties[name] = v
+		}
+	}
+	return next
+}
+
+func (t *tx) moveIdentities(destination string, old, next crm.Ref) error {
+	var keys []string
+	prefix := personKey(destination, old)
+	err := eachWithPrefix(t.Bucket(ownerBucket), prefix, func(k, _ []byte) error {
+		r := keyReader(k[len(prefix):])
+		keys = append(keys, r.text())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		var i store.Identity
+		ok, err := load(t.Bucket(identityBucket), identityKey(destination, k), &i)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		i.Ref = next
+		if err := t.putIdentity(destination, k, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,255 @@
+// Package bolt keeps the journal in one bbolt file on a local disk.
+//
+// One goroutine writes: it takes all writes that wait, applies them in one
+// transaction, syncs once and answers them together. Nothing is answered before
+// it is on disk, and nothing stays recorded that was answered with an error. Only
+// one process can have the file open.
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/callsync/callsync/store"
+)
+
+// lockTimeout is how long Open waits for another process to let go of the file,
+// such as a daemon that is being restarted.
+const lockTimeout = 500 * time.Millisecond
+
+// DefaultQuarantine is the default of [Options.Quarantine], in bytes.
+const DefaultQuarantine = 64 << 20
+
+// Options adjust a journal; the zero value is ready for use.
+type Options struct {
+	// Logger gets what operators should know; nil means slog.Default.
+	Logger *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Quarantine bounds what is kept of rejected bodies, in bytes on disk; the
+	// oldest are dropped first. 0 means DefaultQuarantine, less keeps none.
+	Quarantine int64
+
+	// Seams for tests: how the file is opened, and how a transaction is
+	// committed.
+	openFile func(name string, flag int, perm os.FileMode) (*os.File, error)
+	commit   func(*bbolt.Tx) error
+}
+
+// A Journal is a [store.Journal] in a file.
+type Journal struct {
+	path string
+	opts Options
+	log  *slog.Logger
+	now  func() time.Time
+
+	// open guards db and file, which are replaced when a failed commit left
+	// them in doubt. Only the committer replaces them.
+	open sync.RWMutex
+	db   *bbolt.DB // nil while the file cannot be opened again
+	file *os.File  // the one db writes to
+
+	queue  queue
+	doubt  *doubt // the committer's own
+	wakers wakers
+	leases leases
+}
+
+var _ store.Journal = (*Journal)(nil)
+
+// Open opens the journal at path, creating it if it does not exist, and brings
+// an older schema up to date. The error wraps [store.ErrLocked] when another
+// process has it open, [store.ErrNewer] when a newer callsync wrote it, and
+// [store.ErrDamaged] when it is torn or something else altogether.
+func Open(path string, o Options) (*Journal, error) {
+	j := &Journal{path: path, opts: o, log: o.Logger, now: o.Now}
+	if j.log == nil {
+		j.log = slog.Default()
+	}
+	if j.now == nil {
+		j.now = time.Now
+	}
+	if j.opts.Quarantine == 0 {
+		j.opts.Quarantine = DefaultQuarantine
+	}
+	if j.opts.openFile == nil {
+		j.opts.openFile = os.OpenFile
+	}
+	if j.opts.commit == nil {
+		j.opts.commit = (*bbolt.Tx).Commit
+	}
+	info, statErr := os.Stat(path)
+	if err := j.openDB(); err != nil {
+		return nil, err
+	}
+	if errors.Is(statErr, os.ErrNotExist) {
+		if err := syncDir(filepath.Dir(path)); err != nil {
+			return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.closeDB())
+		}
+	} else if statErr == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		j.log.Warn("other users may read the journal, which holds personal data; chmod it to 0600",
+			"path", path, "mode", info.Mode().Perm().String())
+	}
+	j.queue.init()
+	go j.commitLoop()
+	return j, nil
+}
+
+// openDB opens the file, and leaves it open only when it is a whole journal of
+// this schema.
+func (j *Journal) openDB() error {
+	err := contain(func() error {
+		db, err := bbolt.Open(j.path, 0o600, &bbolt.Options{
+			Timeout:         lockTimeout,
+			FreelistType:    bbolt.FreelistMapType,
+			InitialMmapSize: mapSize(),
+			NoStatistics:    true,
+			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+				f, err := j.opts.openFile(name, flag, perm)
+				j.file = f
+				return f, err
+			},
+		})
+		if err != nil {
+			return err
+		}
+		j.db = db
+		if err := wholeFile(db, j.file); err != nil {
+			return err
+		}
+		found, err := migrate(db, migrations)
+		if err == nil && found > 0 && found < len(migrations) {
+			j.log.Info("migrated the journal", "path", j.path, "from", found, "to", len(migrations))
+		}
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	if j.db != nil {
+		err = errors.Join(err, contain(j.closeDB))
+	} else if j.file != nil {
+		j.file.Close() // bbolt leaves it open, and so locked, when it panics
+	}
+	return fmt.Errorf("journal %s: %w", j.path, explain(err))
+}
+
+func (j *Journal) closeDB() error {
+	err := j.db.Close()
+	j.db = nil
+	return err
+}
+
+// mapSize is how much address space the file is given at once. Growing the
+// mapping has to wait for all readers, and a backup may read for long; address
+// space costs nothing, except on Windows, where the file would grow with it.
+func mapSize() int {
+	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
+		return 0
+	}
+	return 1 << 34
+}
+
+// wholeFile reports a file that is shorter than its own account of its pages:
+// a copy that was cut off. Reading behind its end would be a fault.
+func wholeFile(db *bbolt.DB, f *os.File) error {
+	return db.View(func(t *bbolt.Tx) error {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if info.Size() < t.Size() {
+			return damaged(fmt.Errorf("it has %d bytes and should have %d", info.Size(), t.Size()))
+		}
+		return nil
+	})
+}
+
+// explain puts bbolt's errors into the terms of package store.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return fmt.Errorf("%w; stop that process, or reach it through its admin address", store.ErrLocked)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
+		return damaged(fmt.Errorf("its head is unreadable (%v)", err))
+	case err != nil && len(err.Error()) > len(tooSmall) && err.Error()[:len(tooSmall)] == tooSmall:
+		return damaged(err)
+	}
+	return err
+}
+
+// tooSmall starts bbolt's error, which has no name, about a file of less than
+// two pages.
+const tooSmall = "file size too small"
+
+func damaged(cause error) error {
+	return fmt.Errorf("%w: %w; move the file away and restore a `callsync backup` in its place", store.ErrDamaged, cause)
+}
+
+// contain runs f and turns a panic, which is how bbolt answers a damaged page,
+// and a fault, which is how the kernel answers an unreadable one, into an error.
+func contain(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(fmt.Errorf("%v", p))
+		}
+	}()
+	return f()
+}
+
+func syncDir(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// view runs f in a read transaction. A caller must not keep anything that lies
+// in the file beyond f, nor call view in f.
+func (j *Journal) view(ctx context.Context, f func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.open.RLock()
+	defer j.open.RUnlock()
+	if j.db == nil {
+		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	}
+	return contain(func() error {
+		t, err := j.db.Begin(false)
+		if err != nil {
+			return unavailable(err)
+		}
+		defer t.Rollback()
+		return f(t)
+	})
+}
+
+// Close finishes the writes that wait, refuses later ones and closes the file.
+func (j *Journal) Close() error {
+	if !j.queue.close() {
+		return nil
+	}
+	j.open.Lock()
+	defer j.open.Unlock()
+	if j.db == nil {
+		return nil
+	}
+	return j.closeDB()
+}

@@ -1,0 +1,304 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/store"
+)
+
+// An op is one write. It may be run more than once, each time on a transaction
+// that has nothing of it.
+type op struct {
+	run   func(*tx) error
+	taken atomic.Bool // by the committer, or back by its caller
+	done  chan error
+}
+
+// update hands run to the committer and returns once its transaction is on
+// disk, or undone. A context that ends takes back a write that still waits.
+func (j *Journal) update(ctx context.Context, run func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o := &op{run: run, done: make(chan error, 1)}
+	if !j.queue.add(o) {
+		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		if o.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		return <-o.done
+	}
+}
+
+// A queue holds the writes that wait.
+type queue struct {
+	mu       sync.Mutex
+	more     sync.Cond
+	ops      []*op
+	closed   bool
+	finished chan struct{} // closed when the committer has returned
+}
+
+func (q *queue) init() {
+	q.more.L = &q.mu
+	q.finished = make(chan struct{})
+}
+
+func (q *queue) add(o *op) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.ops = append(q.ops, o)
+	q.more.Signal()
+	return true
+}
+
+// take waits for writes and returns all there are; none when the queue is
+// closed and empty.
+func (q *queue) take() []*op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ops) == 0 && !q.closed {
+		q.more.Wait()
+	}
+	ops := q.ops
+	q.ops = nil
+	return ops
+}
+
+// close lets the committer finish and waits for it. It reports whether this was
+// the first call.
+func (q *queue) close() bool {
+	q.mu.Lock()
+	first := !q.closed
+	q.closed = true
+	q.more.Signal()
+	q.mu.Unlock()
+	<-q.finished
+	return first
+}
+
+func (j *Journal) commitLoop() {
+	defer close(j.queue.finished)
+	for {
+		ops := j.queue.take()
+		if len(ops) == 0 {
+			return
+		}
+		waiting := ops[:0]
+		for _, o := range ops {
+			if o.taken.CompareAndSwap(false, true) {
+				waiting = append(waiting, o)
+			}
+		}
+		j.commitAll(waiting)
+	}
+}
+
+// commitAll carries out ops and answers each. One that fails is left out, and
+// the rest runs again without it.
+func (j *Journal) commitAll(ops []*op) {
+	for len(ops) > 0 {
+		failed, err := j.commitOnce(ops)
+		if failed < 0 {
+			for _, o := range ops {
+				o.done <- err
+			}
+			return
+		}
+		ops[failed].done <- err
+		ops = append(ops[:failed], ops[failed+1:]...)
+	}
+}
+
+// commitOnce carries out ops in one transaction. failed is the index of the op
+// that could not be carried out, or -1 when err, if any, concerns all.
+func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
+	if err := j.resolveDoubt(); err != nil {
+		return -1, unavailable(err)
+	}
+	b, err := j.db.Begin(true)
+	if err != nil {
+		j.doubt = &doubt{}
+		return -1, unavailable(err)
+	}
+	t := &tx{Tx: b, journal: j, counts: map[string]int64{}, woken: map[string]bool{}}
+	for i, o := range ops {
+		if err := contain(func() error { return o.run(t) }); err != nil {
+			j.abandon(b)
+			if errors.Is(err, store.ErrDamaged) {
+				err = unavailable(err)
+			}
+			return i, err
+		}
+	}
+	if err := contain(t.flushCounts); err != nil {
+		j.abandon(b)
+		return -1, unavailable(err)
+	}
+	id := b.ID()
+	if err := contain(func() error { return j.opts.commit(b) }); err != nil {
+		j.assess(id, errors.Is(err, store.ErrDamaged))
+		j.log.Error("the journal could not be written; senders are told to try again", "path", j.path, "error", err)
+		return -1, unavailable(err)
+	}
+	for destination := range t.woken {
+		j.wakers.wake(destination)
+	}
+	return -1, nil
+}
+
+func (j *Journal) abandon(b *bbolt.Tx) {
+	if err := contain(b.Rollback); err != nil {
+		j.doubt = &doubt{}
+	}
+}
+
+func unavailable(cause error) error {
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, cause)
+}
+
+// A doubt is the committer's knowledge that the open file and what bbolt
+// believes about it may differ, after a commit that failed.
+//
+// A commit first writes its pages where nothing valid lies and syncs, then
+// writes the head page that makes them count, and syncs again. Failing before
+// the head leaves the journal as it was, and bbolt goes on from there. When the
+// second sync fails, the kernel shows a new head that may never reach the disk,
+// and bbolt would go on from it, although the caller was told that nothing was
+// recorded. That head is wiped out, which makes the one before it count again,
+// and the file is opened anew. Until then nothing is written.
+type doubt struct {
+	wipe bool  // there is a head to be wiped out
+	head int64 // its offset in bytes
+	size int
+}
+
+// assess finds out how far the failed commit with this transaction id got.
+func (j *Journal) assess(id int, panicked bool) {
+	var visible, size int
+	err := contain(func() error {
+		t, err := j.db.Begin(false)
+		if err != nil {
+			return err
+		}
+		defer t.Rollback()
+		visible, size = t.ID(), j.db.Info().PageSize
+		return nil
+	})
+	switch {
+	case err != nil:
+		j.doubt = &doubt{}
+	case visible >= id:
+		j.doubt = &doubt{wipe: true, head: int64(id%2) * int64(size), size: size}
+	case panicked:
+		j.doubt = &doubt{}
+	}
+}
+
+// resolveDoubt puts the file right after a commit that failed half-way.
+func (j *Journal) resolveDoubt() error {
+	d := j.doubt
+	if d == nil {
+		return nil
+	}
+	if d.wipe {
+		if _, err := j.file.WriteAt(make([]byte, d.size), d.head); err != nil {
+			return err
+		}
+		if err := j.file.Sync(); err != nil {
+			return err
+		}
+		d.wipe = false
+	}
+	j.open.Lock()
+	defer j.open.Unlock()
+	if j.db != nil {
+		if err := contain(j.closeDB); err != nil {
+			j.log.Warn("closing the journal to open it again", "path", j.path, "error", err)
+			j.db = nil
+		}
+	}
+	if err := j.openDB(); err != nil {
+		return err
+	}
+	j.doubt = nil
+	j.log.Info("the journal can be written again", "path", j.path)
+	return nil
+}
+
+// A tx is a write transaction shared by several ops, with what they have in
+// common.
+type tx struct {
+	*bbolt.Tx
+	journal  *Journal
+	counts   map[string]int64 // what to add to counters
+	woken    map[string]bool  // destinations with something new to do
+	enrolled []string
+	asked    bool // enrolled was read
+}
+
+// Counters, by key in the bucket of counts.
+const (
+	countCalls      = 'c'
+	countVerdict    = 'v' // + verdict
+	countState      = 's' // + destination + status
+	countQuarantine = 'q' // bytes
+)
+
+func (t *tx) count(k key, n int64) { t.counts[string(k)] += n }
+
+// counted is a counter's value within the transaction.
+func (t *tx) counted(k key) int64 {
+	return readCount(t.Bucket(countBucket).Get(k)) + t.counts[string(k)]
+}
+
+func (t *tx) flushCounts() error {
+	b := t.Bucket(countBucket)
+	for k, n := range t.counts {
+		if n == 0 {
+			continue
+		}
+		n += readCount(b.Get([]byte(k)))
+		if err := b.Put([]byte(k), key{}.uint64(uint64(n))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readCount(value []byte) int64 {
+	if len(value) != 8 {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(value))
+}
+
+// destinations are those that are enrolled.
+func (t *tx) destinations() ([]string, error) {
+	if t.asked {
+		return t.enrolled, nil
+	}
+	if value := t.Bucket(metaBucket).Get(enrolledKey); value != nil {
+		if err := json.Unmarshal(value, &t.enrolled); err != nil {
+			return nil, damaged(err)
+		}
+	}
+	t.asked = true
+	return t.enrolled, nil
+}

@@ -1,0 +1,260 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/store"
+)
+
+// Deliver implements [store.Inbox]. The delivery's call becomes due from d.At
+// on; a zero At means now.
+func (j *Journal) Deliver(ctx context.Context, d store.Delivery) (store.Receipt, error) {
+	p, err := j.prepare(d)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	var r store.Receipt
+	err = j.update(ctx, func(t *tx) (err error) {
+		r, err = t.deliver(p)
+		return err
+	})
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	return r, nil
+}
+
+// A parcel is a delivery with all done that needs no transaction.
+type parcel struct {
+	store.Delivery
+	packed []byte
+	call   store.Call // as it is if the callId is new
+	row    []byte     // call, encoded
+}
+
+func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
+	if d.At.IsZero() {
+		d.At = j.now()
+	}
+	d.At = d.At.UTC()
+	p := &parcel{Delivery: d}
+	if d.Verdict == store.Rejected {
+		if len(d.Body) > 0 && j.opts.Quarantine > 0 {
+			p.packed = pack(d.Body)
+		}
+		return p, nil
+	}
+	if d.Call == nil || d.Call.CallID == "" || d.Hash == "" {
+		return nil, errors.New("a delivery that is not rejected needs a call, a callId and a hash")
+	}
+	p.CallID = d.Call.CallID
+	p.packed = pack(d.Body)
+	p.call = store.Call{
+		ID:         d.Call.CallID,
+		AgentID:    d.Call.AgentID,
+		Direction:  d.Call.Direction,
+		ResultType: d.Call.Result.ResultType,
+		Interim:    d.Call.Interim(),
+		ReceivedAt: d.At,
+		RevisedAt:  d.At,
+		Revision:   1,
+		Hash:       d.Hash,
+		Size:       len(d.Body),
+		Warnings:   d.Call.Warnings,
+	}
+	if t := d.Call.ScheduledAt; t != nil && writable(*t) {
+		p.call.ScheduledAt = t.UTC()
+	}
+	var err error
+	p.row, err = encodeRow(p.call)
+	return p, err
+}
+
+// writable reports whether t has a form in JSON: a time in year 9999 may lie in
+// year 10000 in UTC.
+func writable(t time.Time) bool {
+	y := t.UTC().Year()
+	return y >= 0 && y <= 9999
+}
+
+func (t *tx) deliver(p *parcel) (store.Receipt, error) {
+	seq, err := t.Bucket(deliveryBucket).NextSequence()
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	r := store.Receipt{Verdict: store.Rejected, Seq: seq}
+	if p.Verdict == store.Rejected {
+		err = t.quarantine(seq, p.packed)
+	} else {
+		r.Verdict, r.Revision, err = t.receive(seq, p)
+	}
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	d := p.Delivery
+	d.Seq, d.Verdict = seq, r.Verdict
+	return r, t.logDelivery(&d)
+}
+
+// receive decides what a well-formed delivery is, and keeps it if it is news.
+func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
+	current, known, err := t.call(p.CallID)
+	if err != nil {
+		return "", 0, err
+	}
+	if !known {
+		err := t.accept(seq, p, p.call, p.row)
+		return store.Accepted, 1, err
+	}
+	switch {
+	case p.Hash == current.Hash:
+		return store.Duplicate, current.Revision, nil
+	case p.call.Interim && !current.Interim, hasRevision(t.Bucket(callBucket), p.CallID, p.Hash):
+		return store.Stale, current.Revision, nil
+	}
+	next := p.call
+	next.ReceivedAt = current.ReceivedAt
+	next.Revision = current.Revision + 1
+	row, err := encodeRow(next)
+	if err != nil {
+		return "", 0, err
+	}
+	return store.Revised, next.Revision, t.accept(seq, p, next, row)
+}
+
+// accept keeps a revision and makes its call due wherever it is wanted.
+func (t *tx) accept(seq uint64, p *parcel, c store.Call, row []byte) error {
+	bodies := t.Bucket(bodyBucket)
+	bodies.FillPercent = 1 // keys only grow
+	if err := bodies.Put(key{}.uint64(seq), p.packed); err != nil {
+		return err
+	}
+	calls := t.Bucket(callBucket)
+	if err := calls.Put(revisionKey(c.ID, c.Revision), encodeRevision(seq, p.At, p.Hash)); err != nil {
+		return err
+	}
+	if err := calls.Put(callKey(c.ID, rowCall), row); err != nil {
+		return err
+	}
+	if c.Revision == 1 {
+		t.count(key{countCalls}, 1)
+		if err := t.Bucket(receivedBucket).Put(key{}.listed(c.ReceivedAt, c.ID), nil); err != nil {
+			return err
+		}
+	}
+	destinations, err := t.destinations()
+	if err != nil {
+		return err
+	}
+	for _, destination := range destinations {
+		old, had, err := t.state(c.ID, destination)
+		if err != nil {
+			return err
+		}
+		s := want(old, p.At)
+		s.Lane = store.Live
+		if err := t.putState(&c, destination, old, had, s, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A revision row is the seq under which its body is kept, its time and its hash.
+func encodeRevision(seq uint64, at time.Time, hash string) []byte {
+	return append(key{}.uint64(seq).time(at), hash...)
+}
+
+func decodeRevision(value []byte) (seq uint64, at time.Time, hash string) {
+	r := keyReader(value)
+	seq, at = r.uint64(), r.time()
+	return seq, at, string(r)
+}
+
+func hasRevision(calls *bbolt.Bucket, callID, hash string) bool {
+	found := false
+	eachWithPrefix(calls, callKey(callID, rowRevision), func(_, value []byte) error {
+		_, _, h := decodeRevision(value)
+		found = found || h == hash
+		return nil
+	})
+	return found
+}
+
+// logDelivery writes the row that every POST gets, and its indexes.
+func (t *tx) logDelivery(d *store.Delivery) error {
+	row, err := encodeRow(d)
+	if err != nil {
+		return err
+	}
+	log := t.Bucket(deliveryBucket)
+	log.FillPercent = 1 // keys only grow
+	if err := log.Put(key{}.uint64(d.Seq), append(key{}.time(d.At), row...)); err != nil {
+		return err
+	}
+	if err := t.Bucket(verdictBucket).Put(key{}.text(string(d.Verdict)).uint64(d.Seq), nil); err != nil {
+		return err
+	}
+	if d.CallID != "" {
+		if err := t.Bucket(callBucket).Put(callKey(d.CallID, rowDelivery).uint64(d.Seq), nil); err != nil {
+			return err
+		}
+	}
+	t.count(key{countVerdict}.text(string(d.Verdict)), 1)
+	return nil
+}
+
+func decodeDelivery(value []byte) (d store.Delivery, err error) {
+	if len(value) < timeSize {
+		return d, damaged(fmt.Errorf("a delivery of %d bytes", len(value)))
+	}
+	err = decodeRow(value[timeSize:], &d)
+	return d, err
+}
+
+// quarantine keeps a rejected body and drops the oldest beyond the limit.
+func (t *tx) quarantine(seq uint64, packed []byte) error {
+	limit := t.journal.opts.Quarantine
+	if packed == nil || int64(len(packed)) > limit {
+		return nil
+	}
+	b := t.Bucket(quarantineBucket)
+	b.FillPercent = 1 // keys only grow
+	if err := b.Put(key{}.uint64(seq), packed); err != nil {
+		return err
+	}
+	size := key{countQuarantine}
+	t.count(size, int64(len(packed)))
+	for t.counted(size) > limit {
+		k, value := b.Cursor().First()
+		if k == nil || binary.BigEndian.Uint64(k) == seq {
+			return nil
+		}
+		t.count(size, -int64(len(value)))
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Quarantined implements [store.Reader].
+func (j *Journal) Quarantined(ctx context.Context, seq uint64) (body []byte, err error) {
+	err = j.view(ctx, func(t *bbolt.Tx) error {
+		value := t.Bucket(quarantineBucket).Get(key{}.uint64(seq))
+		if value == nil {
+			return fmt.Errorf("rejected body %d: %w", seq, store.ErrNotFound)
+		}
+		if body, err = unpack(value); err != nil {
+			return damaged(err)
+		}
+		return nil
+	})
+	return body, err
+}

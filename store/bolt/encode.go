@@ -1,0 +1,87 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Every value that may be large starts with a byte that says how the rest is
+// packed. A frame packed with a shared dictionary would get a byte of its own.
+const (
+	plain  = 0
+	zipped = 1 // a zstd frame with a checksum
+)
+
+// zipFrom is the size in bytes from which packing pays.
+const zipFrom = 256
+
+// maxUnpacked bounds what one value may unpack to, in bytes, whatever a damaged
+// frame claims.
+const maxUnpacked = 1 << 30
+
+var encoder = sync.OnceValue(func() *zstd.Encoder {
+	// A window of 1 MiB reaches as far as repetition in a transcript does, and
+	// keeps an idle encoder small.
+	e, err := zstd.NewWriter(nil, zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return e
+})
+
+var decoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(0))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+})
+
+func pack(data []byte) []byte {
+	if len(data) >= zipFrom {
+		out := encoder().EncodeAll(data, []byte{zipped})
+		if len(out) <= len(data) {
+			return bytes.Clone(out)
+		}
+	}
+	return append([]byte{plain}, data...)
+}
+
+// unpack returns a copy: what it is given may lie in the file's mapping.
+func unpack(value []byte) ([]byte, error) {
+	if len(value) == 0 {
+		return nil, errors.New("an empty value")
+	}
+	switch value[0] {
+	case plain:
+		return append([]byte{}, value[1:]...), nil
+	case zipped:
+		return decoder().DecodeAll(value[1:], nil)
+	default:
+		return nil, fmt.Errorf("a value packed in the unknown way %d", value[0])
+	}
+}
+
+func encodeRow(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return pack(data), nil
+}
+
+func decodeRow(value []byte, v any) error {
+	data, err := unpack(value)
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		return damaged(err)
+	}
+	return nil
+}

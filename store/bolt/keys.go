@@ -1,0 +1,143 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"time"
+)
+
+// Keys are made of parts that sort as their values do. Text of any content may
+// be followed by more parts: a NUL in it is escaped and its end is marked, so
+// that no text is mistaken for the start of a longer one.
+
+const (
+	textEnd    = 0x01 // after a NUL: the text ends here
+	textEscape = 0xff // after a NUL: the NUL belongs to the text
+)
+
+type key []byte
+
+func (k key) text(s string) key {
+	for i := range len(s) {
+		k = append(k, s[i])
+		if s[i] == 0 {
+			k = append(k, textEscape)
+		}
+	}
+	return append(k, 0, textEnd)
+}
+
+func (k key) byte(b byte) key { return append(k, b) }
+
+func (k key) uint64(n uint64) key { return binary.BigEndian.AppendUint64(k, n) }
+
+func (k key) uint32(n uint32) key { return binary.BigEndian.AppendUint32(k, n) }
+
+// timeSize is the length of a time in a key: seconds, then nanoseconds.
+const timeSize = 12
+
+func (k key) time(t time.Time) key {
+	k = k.uint64(uint64(t.Unix()) ^ 1<<63)
+	return k.uint32(uint32(t.Nanosecond()))
+}
+
+// A keyReader takes a key apart, in the order in which it was made.
+type keyReader []byte
+
+func (r *keyReader) text() string {
+	b := *r
+	var out []byte
+	for i := 0; i+1 < len(b); i++ {
+		if b[i] != 0 {
+			out = append(out, b[i])
+			continue
+		}
+		i++
+		if b[i] == textEnd {
+			*r = b[i+1:]
+			return string(out)
+		}
+		out = append(out, 0)
+	}
+	*r = nil
+	return string(out)
+}
+
+func (r *keyReader) byte() byte {
+	b := *r
+	if len(b) == 0 {
+		return 0
+	}
+	*r = b[1:]
+	return b[0]
+}
+
+func (r *keyReader) uint64() uint64 {
+	b := *r
+	if len(b) < 8 {
+		*r = nil
+		return 0
+	}
+	*r = b[8:]
+	return binary.BigEndian.Uint64(b)
+}
+
+func (r *keyReader) uint32() uint32 {
+	b := *r
+	if len(b) < 4 {
+		*r = nil
+		return 0
+	}
+	*r = b[4:]
+	return binary.BigEndian.Uint32(b)
+}
+
+func (r *keyReader) time() time.Time {
+	seconds := int64(r.uint64() ^ 1<<63)
+	return time.Unix(seconds, int64(r.uint32())).UTC()
+}
+
+// after returns the first key behind all keys that start with prefix; nil when
+// there is none.
+func after(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for len(end) > 0 {
+		last := len(end) - 1
+		end[last]++
+		if end[last] != 0 {
+			return end
+		}
+		end = end[:last]
+	}
+	return nil
+}
+
+// The kinds of row a call has in the bucket of calls, each under
+// callKey(callID) and this byte. They lie beside each other, so that work on one
+// call touches few pages.
+const (
+	rowCall     = 'c' // the call itself
+	rowDelivery = 'd' // + seq: the deliveries that named it
+	rowRecord   = 'k' // + destination + record key
+	rowRevision = 'r' // + number
+	rowState    = 's' // + destination
+)
+
+func callKey(callID string, kind byte) key { return key{}.text(callID).byte(kind) }
+
+func stateKey(callID, destination string) key {
+	return callKey(callID, rowState).text(destination)
+}
+
+func recordKey(callID, destination, record string) key {
+	return callKey(callID, rowRecord).text(destination).text(record)
+}
+
+func revisionKey(callID string, n int) key {
+	return callKey(callID, rowRevision).uint32(uint32(n))
+}
+
+// listed places a call among calls in the order in which they were received.
+func (k key) listed(received time.Time, callID string) key {
+	return k.time(received).text(callID)
+}

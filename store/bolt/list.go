@@ -1,0 +1,322 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/store"
+)
+
+// A list is read in pages, each in a transaction of its own, so that a slow
+// consumer holds nothing: at most pageRows rows looked at and pageHits found.
+const (
+	pageRows = 2000
+	pageHits = 200
+)
+
+// A backward walks the keys with a prefix from the last to the first.
+type backward struct {
+	cursor *bbolt.Cursor
+	prefix []byte
+	rest   []byte // the key without the prefix; nil at the end
+	value  []byte
+}
+
+// newBackward starts at the last key below prefix+below, or at the very last
+// with the prefix if below is nil.
+func newBackward(b *bbolt.Bucket, prefix, below []byte) *backward {
+	w := &backward{cursor: b.Cursor(), prefix: prefix}
+	bound := after(prefix)
+	if below != nil {
+		bound = append(bytes.Clone(prefix), below...)
+	}
+	var k, v []byte
+	if bound != nil {
+		k, _ = w.cursor.Seek(bound)
+	}
+	if k == nil {
+		k, v = w.cursor.Last()
+		if k != nil && bound != nil && bytes.Compare(k, bound) >= 0 {
+			k, v = w.cursor.Prev()
+		}
+	} else {
+		k, v = w.cursor.Prev()
+	}
+	w.set(k, v)
+	return w
+}
+
+func (w *backward) set(k, v []byte) {
+	w.rest, w.value = nil, nil
+	if k != nil && bytes.HasPrefix(k, w.prefix) {
+		w.rest, w.value = k[len(w.prefix):], v
+	}
+}
+
+func (w *backward) next() { w.set(w.cursor.Prev()) }
+
+// Deliveries implements [store.Reader].
+func (j *Journal) Deliveries(ctx context.Context, f store.DeliveryFilter) iter.Seq2[store.Delivery, error] {
+	return func(yield func(store.Delivery, error) bool) {
+		var below []byte
+		if f.Before > 0 {
+			below = key{}.uint64(f.Before)
+		}
+		left := f.Limit
+		for {
+			page, more, err := j.deliveryPage(ctx, f, below, left)
+			if err != nil {
+				yield(store.Delivery{}, err)
+				return
+			}
+			for _, d := range page {
+				if !yield(d, nil) {
+					return
+				}
+			}
+			left -= len(page)
+			if more == nil || f.Limit > 0 && left <= 0 {
+				return
+			}
+			below = more
+		}
+	}
+}
+
+// deliveryPage returns deliveries below a key, at most limit if that is above
+// zero, and the key to go on from; nil when that was all.
+func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, below []byte, limit int) (page []store.Delivery, more []byte, err error) {
+	hits := pageHits
+	if limit > 0 {
+		hits = min(hits, limit)
+	}
+	err = j.view(ctx, func(t *bbolt.Tx) error {
+		log := t.Bucket(deliveryBucket)
+		var w *backward
+		switch {
+		case f.CallID != "":
+			w = newBackward(t.Bucket(callBucket), callKey(f.CallID, rowDelivery), below)
+		case f.Verdict != "":
+			w = newBackward(t.Bucket(verdictBucket), key{}.text(string(f.Verdict)), below)
+		default:
+			w = newBackward(log, nil, below)
+		}
+		for rows := 0; w.rest != nil; w.next() {
+			if rows++; rows > pageRows || len(page) == hits {
+				return nil
+			}
+			more = bytes.Clone(w.rest)
+			value := w.value
+			if len(value) == 0 {
+				value = log.Get(w.rest)
+			}
+			r := keyReader(value)
+			if at := r.time(); !within(at, f.Since, f.Until) {
+				continue
+			}
+			d, err := decodeDelivery(value)
+			if err != nil {
+				return err
+			}
+			if f.Verdict == "" || f.Verdict == d.Verdict {
+				page = append(page, d)
+			}
+		}
+		more = nil
+		return nil
+	})
+	return page, more, err
+}
+
+func within(t, since, until time.Time) bool {
+	return (since.IsZero() || !t.Before(since)) && (until.IsZero() || t.Before(until))
+}
+
+// Calls implements [store.Reader]. A filter by status reads only calls with that
+// status; one by time only calls of that time.
+func (j *Journal) Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store.CallView, error] {
+	if len(f.IDs) > 0 {
+		return j.callsByID(ctx, f)
+	}
+	return func(yield func(store.CallView, error) bool) {
+		var below []byte
+		if !f.Until.IsZero() {
+			below = key{}.time(f.Until)
+		}
+		left := f.Limit
+		for {
+			page, more, err := j.callPage(ctx, f, below, left)
+			if err != nil {
+				yield(store.CallView{}, err)
+				return
+			}
+			for _, v := range page {
+				if !yield(v, nil) {
+					return
+				}
+			}
+			left -= len(page)
+			if more == nil || f.Limit > 0 && left <= 0 {
+				return
+			}
+			below = more
+		}
+	}
+}
+
+func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte, limit int) (page []store.CallView, more []byte, err error) {
+	hits := pageHits
+	if limit > 0 {
+		hits = min(hits, limit)
+	}
+	err = j.view(ctx, func(t *bbolt.Tx) error {
+		calls := t.Bucket(callBucket)
+		walkers := callWalkers(t, f, below)
+		for rows := 0; ; {
+			rest := newest(walkers)
+			if rest == nil {
+				more = nil
+				return nil
+			}
+			if rows++; rows > pageRows || len(page) == hits {
+				return nil
+			}
+			more = bytes.Clone(rest)
+			r := keyReader(more)
+			if r.time().Before(f.Since) {
+				more = nil
+				return nil
+			}
+			v, ok, err := viewCall(calls, r.text(), f)
+			if err != nil {
+				return err
+			}
+			if ok {
+				page = append(page, v)
+			}
+			for _, w := range walkers {
+				if bytes.Equal(w.rest, more) {
+					w.next()
+				}
+			}
+		}
+	})
+	return page, more, err
+}
+
+// callWalkers returns walkers over the calls that may match, each in the order
+// of time received.
+func callWalkers(t *bbolt.Tx, f store.CallFilter, below []byte) []*backward {
+	if f.Status == "" {
+		return []*backward{newBackward(t.Bucket(receivedBucket), nil, below)}
+	}
+	destinations := []string{f.Destination}
+	if f.Destination == "" {
+		destinations = knownDestinations(t)
+	}
+	var walkers []*backward
+	for _, d := range destinations {
+		walkers = append(walkers, newBackward(t.Bucket(statusBucket), statusPrefix(d, f.Status), below))
+	}
+	return walkers
+}
+
+// knownDestinations lists those that have or had states.
+func knownDestinations(t *bbolt.Tx) []string {
+	var names []string
+	eachWithPrefix(t.Bucket(countBucket), []byte{countState}, func(k, _ []byte) error {
+		r := keyReader(k[1:])
+		if name := r.text(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names
+}
+
+// newest returns the last key any walker stands at; nil when all are at the end.
+func newest(walkers []*backward) []byte {
+	var last []byte
+	for _, w := range walkers {
+		if w.rest != nil && bytes.Compare(w.rest, last) > 0 {
+			last = w.rest
+		}
+	}
+	return last
+}
+
+// viewCall reads a call as a list shows it; ok is false when there is no such
+// call or the filter leaves it out.
+func viewCall(calls *bbolt.Bucket, callID string, f store.CallFilter) (v store.CallView, ok bool, err error) {
+	if ok, err := load(calls, callKey(callID, rowCall), &v.Call); err != nil || !ok {
+		return v, false, err
+	}
+	if !within(v.ReceivedAt, f.Since, f.Until) ||
+		f.Result != "" && v.ResultType != f.Result ||
+		f.Agent != "" && v.AgentID != f.Agent {
+		return v, false, nil
+	}
+	if f.Destination == "" {
+		v.States, err = statesOf(calls, callID)
+	} else {
+		v.States = make(map[string]store.State)
+		var s store.State
+		var had bool
+		if had, err = load(calls, stateKey(callID, f.Destination), &s); had {
+			v.States[f.Destination] = s
+		}
+	}
+	if err != nil || f.Status == "" {
+		return v, err == nil, err
+	}
+	for _, s := range v.States {
+		ok = ok || s.Status == f.Status
+	}
+	return v, ok, nil
+}
+
+// callsByID lists the calls that are asked for by name.
+func (j *Journal) callsByID(ctx context.Context, f store.CallFilter) iter.Seq2[store.CallView, error] {
+	return func(yield func(store.CallView, error) bool) {
+		var found []store.CallView
+		ids := slices.Compact(slices.Sorted(slices.Values(f.IDs)))
+		for chunk := range slices.Chunk(ids, pageHits) {
+			err := j.view(ctx, func(t *bbolt.Tx) error {
+				for _, id := range chunk {
+					v, ok, err := viewCall(t.Bucket(callBucket), id, f)
+					if err != nil {
+						return err
+					}
+					if ok {
+						found = append(found, v)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				yield(store.CallView{}, err)
+				return
+			}
+		}
+		slices.SortFunc(found, func(a, b store.CallView) int {
+			if c := b.ReceivedAt.Compare(a.ReceivedAt); c != 0 {
+				return c
+			}
+			return strings.Compare(b.ID, a.ID)
+		})
+		if f.Limit > 0 && len(found) > f.Limit {
+			found = found[:f.Limit]
+		}
+		for _, v := range found {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}

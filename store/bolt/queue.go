@@ -1,0 +1,313 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// Enroll implements [store.Queue].
+func (j *Journal) Enroll(ctx context.Context, destinations []string) error {
+	value, err := json.Marshal(slices.Compact(slices.Sorted(slices.Values(destinations))))
+	if err != nil {
+		return err
+	}
+	return j.update(ctx, func(t *tx) error {
+		t.asked, t.enrolled = false, nil
+		return t.Bucket(metaBucket).Put(enrolledKey, value)
+	})
+}
+
+// Due implements [store.Queue]. It lists nothing when limit is 0 or less.
+func (j *Journal) Due(ctx context.Context, destination string, now time.Time, limit int) ([]store.Due, error) {
+	var due []store.Due
+	err := j.view(ctx, func(t *bbolt.Tx) error {
+		c := t.Bucket(dueBucket).Cursor()
+		for _, lane := range []store.Lane{store.Live, store.Replay} {
+			prefix := duePrefix(destination, lane)
+			for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix) && len(due) < limit; k, _ = c.Next() {
+				r := keyReader(k[len(prefix):])
+				next := r.time()
+				if next.After(now) {
+					break
+				}
+				due = append(due, store.Due{CallID: r.text(), Next: next, Lane: lane})
+			}
+		}
+		return nil
+	})
+	return due, err
+}
+
+// NextDue implements [store.Queue].
+func (j *Journal) NextDue(ctx context.Context, destination string) (next time.Time, ok bool, err error) {
+	err = j.view(ctx, func(t *bbolt.Tx) error {
+		c := t.Bucket(dueBucket).Cursor()
+		for _, lane := range []store.Lane{store.Live, store.Replay} {
+			prefix := duePrefix(destination, lane)
+			k, _ := c.Seek(prefix)
+			if k == nil || !bytes.HasPrefix(k, prefix) {
+				continue
+			}
+			r := keyReader(k[len(prefix):])
+			if at := r.time(); !ok || at.Before(next) {
+				next, ok = at, true
+			}
+		}
+		return nil
+	})
+	return next, ok, err
+}
+
+// Load implements [store.Queue].
+func (j *Journal) Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error) {
+	var works []store.Work
+	var packed [][]byte
+	err := j.view(ctx, func(t *bbolt.Tx) error {
+		calls := t.Bucket(callBucket)
+		for _, id := range callIDs {
+			w := store.Work{Destination: destination, Records: map[string]store.Record{}}
+			ok, err := load(calls, callKey(id, rowCall), &w.Call)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			if _, err := load(calls, stateKey(id, destination), &w.State); err != nil {
+				return err
+			}
+			prefix := callKey(id, rowRecord).text(destination)
+			err = eachWithPrefix(calls, prefix, func(k, value []byte) error {
+				var r store.Record
+				if err := decodeRow(value, &r); err != nil {
+					return err
+				}
+				w.Records[r.Key] = r
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			body, err := newestBody(t, &w.Call)
+			if err != nil {
+				return err
+			}
+			works, packed = append(works, w), append(packed, bytes.Clone(body))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range works {
+		if works[i].Body, err = unpack(packed[i]); err != nil {
+			return nil, fmt.Errorf("call %s: %w", works[i].Call.ID, damaged(err))
+		}
+	}
+	return works, nil
+}
+
+// newestBody returns the packed body of the call's newest revision, in the
+// file's mapping.
+func newestBody(t *bbolt.Tx, c *store.Call) ([]byte, error) {
+	revision := t.Bucket(callBucket).Get(revisionKey(c.ID, c.Revision))
+	if revision == nil {
+		return nil, damaged(fmt.Errorf("revision %d of call %s is missing", c.Revision, c.ID))
+	}
+	seq, _, _ := decodeRevision(revision)
+	body := t.Bucket(bodyBucket).Get(key{}.uint64(seq))
+	if body == nil {
+		return nil, damaged(fmt.Errorf("the body of call %s is missing", c.ID))
+	}
+	return body, nil
+}
+
+// eachWithPrefix calls f for the rows whose keys start with prefix, in order.
+func eachWithPrefix(b *bbolt.Bucket, prefix []byte, f func(k, value []byte) error) error {
+	c := b.Cursor()
+	for k, value := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, value = c.Next() {
+		if err := f(k, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Identities implements [store.Queue].
+func (j *Journal) Identities(ctx context.Context, destination string, keys []string) (map[string]store.Identity, error) {
+	found := make(map[string]store.Identity)
+	err := j.view(ctx, func(t *bbolt.Tx) error {
+		b := t.Bucket(identityBucket)
+		for _, k := range keys {
+			var i store.Identity
+			ok, err := load(b, identityKey(destination, k), &i)
+			if err != nil {
+				return err
+			}
+			if ok {
+				found[k] = i
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// People implements [store.Queue].
+func (j *Journal) People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]store.Person, error) {
+	found := make(map[crm.Ref]store.Person)
+	err := j.view(ctx, func(t *bbolt.Tx) error {
+		b := t.Bucket(personBucket)
+		for _, ref := range people {
+			var p store.Person
+			ok, err := load(b, personKey(destination, ref), &p)
+			if err != nil {
+				return err
+			}
+			if ok {
+				found[ref] = p
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Request implements [store.Queue]. The whole list is one transaction, during
+// which deliveries wait: hand large ones over in portions.
+func (j *Journal) Request(ctx context.Context, destination string, callIDs []string, r store.Request) (int, error) {
+	at := r.At
+	if at.IsZero() {
+		at = j.now()
+	}
+	ids := slices.Compact(slices.Sorted(slices.Values(callIDs)))
+	var n int
+	err := j.update(ctx, func(t *tx) error {
+		n = 0
+		for _, id := range ids {
+			c, ok, err := t.call(id)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			n++
+			old, had, err := t.state(id, destination)
+			if err != nil {
+				return err
+			}
+			if err := t.putState(&c, destination, old, had, requested(old, at.UTC(), r), nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func requested(old store.State, at time.Time, r store.Request) store.State {
+	s := want(old, at)
+	s.Force = s.Force || r.Force
+	s.Recreate = s.Recreate || r.Recreate
+	planned := !old.Next.IsZero()
+	if !planned || old.Lane != store.Live {
+		s.Lane = r.Lane
+	}
+	if planned && old.Lane == s.Lane && old.Next.Before(at) {
+		s.Next = old.Next
+	}
+	return s
+}
+
+// Leases live in memory: the file's lock keeps other processes out, so only the
+// loops of this one compete.
+type leases struct {
+	mu   sync.Mutex
+	held map[string]lease
+}
+
+type lease struct {
+	holder string
+	until  time.Time
+}
+
+// Lease implements [store.Queue].
+func (j *Journal) Lease(ctx context.Context, destination, holder string, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l := &j.leases
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := j.now()
+	if h, ok := l.held[destination]; ok && h.holder != holder && now.Before(h.until) {
+		return fmt.Errorf("%s: %w until %s", destination, store.ErrLeased, h.until.UTC().Format(time.RFC3339))
+	}
+	if l.held == nil {
+		l.held = make(map[string]lease)
+	}
+	l.held[destination] = lease{holder, now.Add(ttl)}
+	return nil
+}
+
+// Release implements [store.Queue].
+func (j *Journal) Release(ctx context.Context, destination, holder string) error {
+	l := &j.leases
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[destination].holder == holder {
+		delete(l.held, destination)
+	}
+	return nil
+}
+
+// wakers are the channels to tell about new work.
+type wakers struct {
+	mu      sync.Mutex
+	waiting map[string]map[chan struct{}]bool // by destination
+}
+
+// Wake implements [store.Queue].
+func (j *Journal) Wake(destination string) (<-chan struct{}, func()) {
+	w := &j.wakers
+	c := make(chan struct{}, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting == nil {
+		w.waiting = make(map[string]map[chan struct{}]bool)
+	}
+	if w.waiting[destination] == nil {
+		w.waiting[destination] = make(map[chan struct{}]bool)
+	}
+	w.waiting[destination][c] = true
+	return c, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.waiting[destination], c)
+	}
+}
+
+func (w *wakers) wake(destination string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.waiting[destination] {
+		select {
+		case c <- struct{}{}:
+		default: // it was told already
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/store"
+)
+
+// Call implements [store.Reader].
+func (j *Journal) Call(ctx context.Context, callID string) (c store.Call, err error) {
+	err = j.view(ctx, func(t *bbolt.Tx) error {
+		c, err = knownCall(t, callID)
+		return err
+	})
+	return c, err
+}
+
+func knownCall(t *bbolt.Tx, callID string) (c store.Call, err error) {
+	ok, err := load(t.Bucket(callBucket), callKey(callID, rowCall), &c)
+	if err == nil && !ok {
+		err = fmt.Errorf("call %s: %w", callID, store.ErrNotFound)
+	}
+	return c, err
+}
+
+// Revisions implements [store.Reader].
+func (j *Journal) Revisions(ctx context.Context, callID string) ([]store.Revision, error) {
+	var revisions []store.Revision
+	err := j.view(ctx, func(t *bbolt.Tx) error {
+		if _, err := knownCall(t, callID); err != nil {
+			return err
+		}
+		bodies := t.Bucket(bodyBucket)
+		prefix := callKey(callID, rowRevision)
+		return eachWithPrefix(t.Bucket(callBucket), prefix, func(k, value []byte) error {
+			r := keyReader(k[len(prefix):])
+			n := int(r.uint32())
+			seq, at, hash := decodeRevision(value)
+			body, err := unpack(bodies.Get(key{}.uint64(seq)))
+			if err != nil {
+				return fmt.Errorf("revision %d of call %s: %w", n, callID, damaged(err))
+			}
+			revisions = append(revisions, store.Revision{N: n, At: at, Hash: hash, Body: body})
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return revisions, nil
+}
+
+// View implements [store.Reader].
+func (j *Journal) View(ctx context.Context, callID string) ([]store.Work, error) {
+	var works []store.Work
+	err := j.view(ctx, func(t *bbolt.Tx) error {
+		c, err := knownCall(t, callID)
+		if err != nil {
+			return err
+		}
+		packed, err := newestBody(t, &c)
+		if err != nil {
+			return err
+		}
+		body, err := unpack(packed)
+		if err != nil {
+			return fmt.Errorf("call %s: %w", callID, damaged(err))
+		}
+		byDestination := make(map[string]*store.Work)
+		work := func(destination string) *store.Work {
+			if byDestination[destination] == nil {
+				byDestination[destination] = &store.Work{
+					Call: c, Body: body, Destination: destination, Records: map[string]store.Record{},
+				}
+			}
+			return byDestination[destination]
+		}
+		calls := t.Bucket(callBucket)
+		states, err := statesOf(calls, callID)
+		if err != nil {
+			return err
+		}
+		for destination, s := range states {
+			work(destination).State = s
+		}
+		prefix := callKey(callID, rowRecord)
+		err = eachWithPrefix(calls, prefix, func(k, value []byte) error {
+			r := keyReader(k[len(prefix):])
+			var record store.Record
+			if err := decodeRow(value, &record); err != nil {
+				return err
+			}
+			work(r.text()).Records[record.Key] = record
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, destination := range slices.Sorted(maps.Keys(byDestination)) {
+			works = append(works, *byDestination[destination])
+		}
+		return nil
+	})
+	return works, err
+}
+
+// statesOf reads a call's states by destination.
+func statesOf(calls *bbolt.Bucket, callID string) (map[string]store.State, error) {
+	states := make(map[string]store.State)
+	prefix := callKey(callID, rowState)
+	err := eachWithPrefix(calls, prefix, func(k, value []byte) error {
+		var s store.State
+		if err := decodeRow(value, &s); err != nil {
+			return err
+		}
+		r := keyReader(k[len(prefix):])
+		states[r.text()] = s
+		return nil
+	})
+	return states, err
+}
+
+// Stats implements [store.Reader].
+func (j *Journal) Stats(ctx context.Context) (store.Stats, error) {
+	s := store.Stats{
+		Deliveries:   make(map[store.Verdict]int64),
+		Destinations: make(map[string]map[store.Status]int64),
+		Oldest:       make(map[string]time.Time),
+	}
+	err := j.view(ctx, func(t *bbolt.Tx) error {
+		err := t.Bucket(countBucket).ForEach(func(k, value []byte) error {
+			n := readCount(value)
+			r := keyReader(k)
+			kind := r.byte()
+			if n == 0 {
+				return nil
+			}
+			switch kind {
+			case countCalls:
+				s.Calls = n
+			case countVerdict:
+				s.Deliveries[store.Verdict(r.text())] = n
+			case countState:
+				destination, status := r.text(), store.Status(r.text())
+				if s.Destinations[destination] == nil {
+					s.Destinations[destination] = make(map[store.Status]int64)
+				}
+				s.Destinations[destination][status] = n
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		c := t.Bucket(unservedBucket).Cursor()
+		for destination := range s.Destinations {
+			prefix := key{}.text(destination)
+			if k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix) {
+				r := keyReader(k[len(prefix):])
+				s.Oldest[destination] = r.time()
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Stats{}, err
+	}
+	info, err := os.Stat(j.path)
+	if err != nil {
+		return store.Stats{}, err
+	}
+	s.Bytes = info.Size()
+	return s, nil
+}
