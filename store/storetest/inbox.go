@@ -147,6 +147,15 @@ func testBodies(t *testing.T, open Open) {
 	}
 	got, err := f.Revisions(f.ctx(), "call")
 	f.ok(err)
+	if len(got) != len(want) {
+		t.Fatalf("%d revisions, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if string(got[i].Body) != string(want[i].Body) {
+			t.Errorf("the body of revision %d differs from what was received", i+1)
+		}
+		got[i].Body, want[i].Body = nil, nil
+	}
 	same(t, "revisions", got, want)
 
 	if _, err := f.Revisions(f.ctx(), "nobody"); !errors.Is(err, store.ErrNotFound) {
