@@ -2,16 +2,14 @@ package julian
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"math/big"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -49,7 +47,7 @@ func FromRaw(raw map[string]any) (*Call, error) {
 	if len(c.CallID) > MaxCallID {
 		return nil, fmt.Errorf("%w that is usable: it has %d bytes, at most %d are accepted", ErrNoCallID, len(c.CallID), MaxCallID)
 	}
-	if strings.ContainsFunc(c.CallID, func(r rune) bool { return r < 0x20 || r == 0x7f || r == utf8.RuneError }) {
+	if strings.ContainsFunc(c.CallID, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
 		return nil, fmt.Errorf("%w that is usable: it has control characters or broken UTF-8", ErrNoCallID)
 	}
 	c.AgentID = o.str("agentId")
@@ -75,7 +73,7 @@ func FromRaw(raw map[string]any) (*Call, error) {
 	if t := c.Result.ResultType; t != "" && !t.Known() {
 		r.warn("callResult.resultType", "is not a documented result; treated as terminal")
 	}
-	c.Warnings = r.warnings
+	c.Warnings = r.all()
 	return c, nil
 }
 
@@ -115,81 +113,6 @@ func parseActions(items []object) []Action {
 	return actions
 }
 
-// Canonical returns body in a form in which two bodies are equal when they mean
-// the same: keys sorted, no spacing, one spelling for each string and number.
-// The error is [ErrNotObject].
-func Canonical(body []byte) ([]byte, error) {
-	raw, err := decodeObject(body)
-	if err != nil {
-		return nil, err
-	}
-	return CanonicalRaw(raw)
-}
-
-// CanonicalRaw is [Canonical] for a decoded payload.
-func CanonicalRaw(raw map[string]any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(canonicalValue(raw)); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrNotObject, err)
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// Hash is the identity of a body: the SHA-256 of its canonical form, in hex.
-func Hash(canonical []byte) string {
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:])
-}
-
-func canonicalValue(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, x := range v {
-			out[k] = canonicalValue(x)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, x := range v {
-			out[i] = canonicalValue(x)
-		}
-		return out
-	case json.Number:
-		return canonicalNumber(v)
-	default:
-		return v
-	}
-}
-
-// maxExponent bounds the numbers that are written out in full; a larger one
-// keeps its spelling.
-const maxExponent = 400
-
-func canonicalNumber(n json.Number) json.Number {
-	s := string(n)
-	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		var exp int
-		if _, err := fmt.Sscanf(s[i+1:], "%d", &exp); err != nil || exp > maxExponent || exp < -maxExponent {
-			return n
-		}
-	}
-	r, ok := new(big.Rat).SetString(s)
-	if !ok {
-		return n
-	}
-	if r.IsInt() {
-		return json.Number(r.Num().String())
-	}
-	digits, exact := r.FloatPrec()
-	if !exact {
-		return n
-	}
-	return json.Number(r.FloatString(digits))
-}
-
 func decodeObject(body []byte) (map[string]any, error) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -211,11 +134,28 @@ func decodeObject(body []byte) (map[string]any, error) {
 	return m, nil
 }
 
+// maxWarnings bounds what one payload can make the journal keep.
+const maxWarnings = 50
+
 // A reader collects warnings while fields are read.
-type reader struct{ warnings []Warning }
+type reader struct {
+	warnings []Warning
+	more     int // beyond maxWarnings
+}
 
 func (r *reader) warn(field, text string) {
+	if len(r.warnings) == maxWarnings {
+		r.more++
+		return
+	}
 	r.warnings = append(r.warnings, Warning{Field: field, Text: text})
+}
+
+func (r *reader) all() []Warning {
+	if r.more == 0 {
+		return r.warnings
+	}
+	return append(r.warnings, Warning{Field: "…", Text: fmt.Sprintf("and %d more", r.more)})
 }
 
 // An object is a JSON object being read, with its path for warnings.
@@ -253,24 +193,27 @@ func (o object) str(key string) string {
 
 func (o object) integer(key string) int {
 	var text string
+	quoted := false
 	switch v := o.m[key].(type) {
 	case nil:
 		return 0
 	case json.Number:
 		text = v.String()
 	case string:
-		o.wrongType(key, "a number", v)
-		text = strings.TrimSpace(v)
+		text, quoted = strings.TrimSpace(v), true
 	default:
 		o.wrongType(key, "a number", v)
 		return 0
 	}
-	var f float64
-	if err := json.Unmarshal([]byte(text), &f); err != nil || f < 0 || f > math.MaxInt32 {
+	var f *float64 // stays nil for a quoted null
+	if err := json.Unmarshal([]byte(text), &f); err != nil || f == nil || *f < 0 || *f > math.MaxInt32 {
 		o.r.warn(o.at(key), "is not a usable number")
 		return 0
 	}
-	return int(math.Round(f))
+	if quoted {
+		o.r.warn(o.at(key), "should be a number, is a string")
+	}
+	return int(math.Round(*f))
 }
 
 func (o object) time(key string) *time.Time {

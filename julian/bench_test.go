@@ -1,0 +1,41 @@
+package julian_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/callsync/callsync/julian"
+)
+
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func BenchmarkParse(b *testing.B) {
+	body := sample(b, "callresults-guide.json")
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := julian.Parse(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCanonicalRaw(b *testing.B) {
+	call, err := julian.Parse(sample(b, "callresults-guide.json"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := julian.CanonicalRaw(call.Raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package julian
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Canonical returns body in a form in which two bodies are equal when they mean
+// the same: keys sorted, no spacing, one spelling for each string and number.
+// The form is JSON, and its own canonical form. The error is [ErrNotObject].
+func Canonical(body []byte) ([]byte, error) {
+	raw, err := decodeObject(body)
+	if err != nil {
+		return nil, err
+	}
+	return CanonicalRaw(raw)
+}
+
+// CanonicalRaw is [Canonical] for a payload as [Call.Raw] has it.
+func CanonicalRaw(raw map[string]any) ([]byte, error) {
+	return appendValue(make([]byte, 0, 2048), raw)
+}
+
+// Hash is the identity of a body: the SHA-256 of its canonical form, in hex.
+func Hash(canonical []byte) string {
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:])
+}
+
+func appendValue(b []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case string:
+		return appendString(b, v), nil
+	case json.Number:
+		return appendNumber(b, string(v)), nil
+	case []any:
+		return appendList(b, v)
+	case map[string]any:
+		return appendObject(b, v)
+	default:
+		return nil, fmt.Errorf("%w: it holds a %T", ErrNotObject, v)
+	}
+}
+
+func appendList(b []byte, list []any) ([]byte, error) {
+	b = append(b, '[')
+	for i, x := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = appendValue(b, x); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+func appendObject(b []byte, m map[string]any) ([]byte, error) {
+	var room [24]string // enough for every documented object
+	keys := room[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, k), ':')
+		var err error
+		if b, err = appendValue(b, m[k]); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString quotes s, escaping no more than JSON requires. Broken UTF-8
+// becomes U+FFFD, as it does when JSON is decoded.
+func appendString(b []byte, s string) []byte {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	}
+	b = append(b, '"')
+	start := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[start:i]...)
+		start = i + 1
+		if c < 0x20 {
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+		} else {
+			b = append(b, '\\', c)
+		}
+	}
+	return append(append(b, s[start:]...), '"')
+}
+
+// appendNumber writes a JSON number as its significant digits and a power of
+// ten: 1.50, 15e-1 and 0.15E+1 are all 15e-1. It works on the text, so that
+// 1e999999999 costs no more than 1e9. Small integers are written plainly.
+func appendNumber(b []byte, s string) []byte {
+	text := s
+	s, negative := strings.CutPrefix(s, "-")
+	exponent := 0
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		var err error
+		if exponent, err = strconv.Atoi(s[i+1:]); err != nil || exponent > maxExponent || exponent < -maxExponent {
+			return append(b, strings.ToLower(text)...)
+		}
+		s = s[:i]
+	}
+	whole, fraction, _ := strings.Cut(s, ".")
+	digits := whole
+	if fraction != "" {
+		digits += fraction
+		exponent -= len(fraction)
+	}
+	digits = strings.TrimLeft(digits, "0")
+	if digits == "" {
+		return append(b, '0')
+	}
+	significant := strings.TrimRight(digits, "0")
+	exponent += len(digits) - len(significant)
+	if negative {
+		b = append(b, '-')
+	}
+	b = append(b, significant...)
+	if exponent > 0 && exponent <= maxZeros {
+		return append(b, "00000000000000000000"[:exponent]...)
+	}
+	if exponent != 0 {
+		b = append(b, 'e')
+		b = strconv.AppendInt(b, int64(exponent), 10)
+	}
+	return b
+}
+
+const (
+	// maxExponent keeps exponents far from overflow; a number beyond it keeps
+	// its spelling.
+	maxExponent = 1 << 40
+	// maxZeros is how many zeros an integer may end in and be written plainly.
+	maxZeros = 20
+)
