@@ -114,6 +114,9 @@ const (
 // returns an error only when the journal fails for good.
 func (l *Loop) Run(ctx context.Context) error {
 	if err := l.restore(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	wake, cancel := l.journal.Wake(l.name)

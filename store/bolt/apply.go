@@ -201,20 +201,26 @@ func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 	people := t.Bucket(personBucket)
 	var a, b store.Person
 	had, err := load(people, personKey(destination, old), &a)
-	if err != nil || !had {
-		return err
-	}
-	if _, err := load(people, personKey(destination, next), &b); err != nil {
-		return err
-	}
-	value, err := encodeRow(joinPeople(a, b))
 	if err != nil {
 		return err
 	}
-	if err := people.Put(personKey(destination, next), value); err != nil {
+	if had {
+		if _, err := load(people, personKey(destination, next), &b); err != nil {
+			return err
+		}
+		value, err := encodeRow(joinPeople(a, b))
+		if err != nil {
+			return err
+		}
+		if err := people.Put(personKey(destination, next), value); err != nil {
+			return err
+		}
+	}
+	moved, err := encodeRow(store.Person{MovedTo: next})
+	if err != nil {
 		return err
 	}
-	return people.Delete(personKey(destination, old))
+	return people.Put(personKey(destination, old), moved)
 }
 
 // joinPeople adds what was applied to old to what was applied to next.
