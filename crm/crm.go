@@ -58,6 +58,9 @@ type Field struct {
 	Value Value // Null: not written, unless callsync wrote it before; then cleared
 	Write WriteMode
 	Pos   Pos
+	// Object limits a person's field to one of Person.Objects, such as
+	// Salesforce's Company, which only a Lead has; "" means all of them.
+	Object string
 }
 
 // Desired is what should stand in a CRM because of one call.
