@@ -1,5 +1,124 @@
-// Command callsync keeps HubSpot and Salesforce true to the calls that 11x's
-// voice agent Julian makes.
+// Command callsync receives Julian's call results, journals them, and keeps
+// CRMs true to the journal.
+//
+// This file reads the command line; every subcommand has a file of its own. A
+// subcommand parses flags, asks the admin API, and prints: what it can do, any
+// other client of the API can do too.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/callsync/callsync/config"
+)
+
+// Exit codes, part of the contract with scripts.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+type commands struct {
+	Config string `short:"c" default:"config.toml" env:"CALLSYNC_CONFIG" placeholder:"FILE" help:"Configuration file (${default})."`
+
+	Serve   serveCmd   `cmd:"" group:"run" help:"Receive deliveries and keep the CRMs true to them."`
+	Demo    demoCmd    `cmd:"" group:"run" help:"See it work: sandbox, daemon and deliveries, in a temporary folder."`
+	Sandbox sandboxCmd `cmd:"" group:"run" help:"Emulate a CRM's API on this machine, to try callsync on."`
+
+	Check checkCmd `cmd:"" group:"setup" help:"Check the configuration, the mappings and the CRM accounts."`
+	Setup setupCmd `cmd:"" group:"setup" help:"Create the properties callsync needs in the CRM; shows them first."`
+
+	Status     statusCmd     `cmd:"" group:"look" help:"Say how the daemon and its destinations are doing."`
+	Calls      callsCmd      `cmd:"" group:"look" help:"List calls, newest first."`
+	Show       showCmd       `cmd:"" group:"look" help:"Explain one call: deliveries, revisions, what was written where and why."`
+	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List deliveries, accepted or not, newest first."`
+	Plan       planCmd       `cmd:"" group:"look" help:"Show what syncing would do, without doing it."`
+
+	Resync  resyncCmd  `cmd:"" group:"act" help:"Sync calls again; only differences are sent."`
+	Pause   pauseCmd   `cmd:"" group:"act" help:"Stop syncing to a destination; deliveries are still journalled."`
+	Unpause unpauseCmd `cmd:"" group:"act" help:"Let a paused destination go on."`
+	Backup  backupCmd  `cmd:"" group:"act" help:"Write a consistent copy of the journal."`
+
+	Version versionCmd `cmd:"" group:"look" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("callsync"),
+		kong.Description("Journals Julian's call results and keeps HubSpot and Salesforce true to them."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "run", Title: "Run"}, {Key: "setup", Title: "Set up"},
+			{Key: "look", Title: "Look"}, {Key: "act", Title: "Act"},
+		}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "callsync:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	kctx, err := parser.Parse(args)
+	if exited >= 0 { // --help has been printed
+		return exited
+	}
+	a := &app{configPath: c.Config, stdin: stdin, out: newPrinter(stdout), err: newPrinter(stderr)}
+	if err != nil {
+		a.err.f("callsync: %s\nTry `callsync --help`.\n", err)
+		return exitUsage
+	}
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	return a.exit(kctx.Run(a))
+}
+
+// errSilent is a failure that has been reported already.
+var errSilent = errors.New("failed")
+
+// A usageError is a mistake in the command line or the configuration.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exit reports err and chooses the exit code.
+func (a *app) exit(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if !errors.Is(err, errSilent) {
+		a.err.f("callsync: %s\n", err)
+		if hint := hintOf(err); hint != "" {
+			a.err.f("  %s\n", hint)
+		}
+	}
+	var usage usageError
+	var cfg *config.Error
+	if errors.As(err, &usage) || errors.As(err, &cfg) {
+		return exitUsage
+	}
+	return exitFailed
+}

@@ -1,0 +1,177 @@
+package admin
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+// Build says which callsync this is.
+type Build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// Status is the answer of /api/v1/status.
+type Status struct {
+	Build        Build               `json:"build"`
+	Daemon       bool                `json:"daemon"` // false: answered from the file, nothing is being received or synced
+	Started      time.Time           `json:"started,omitzero"`
+	Receivers    []string            `json:"receivers,omitempty"`
+	Ready        bool                `json:"ready"`
+	Reasons      []string            `json:"reasons,omitempty"` // why it is not ready
+	Journal      JournalStatus       `json:"journal"`
+	Destinations []DestinationStatus `json:"destinations"`
+}
+
+// JournalStatus counts what the journal holds.
+type JournalStatus struct {
+	Calls      int64                   `json:"calls"`
+	Deliveries map[store.Verdict]int64 `json:"deliveries"`
+	Bytes      int64                   `json:"bytes"`
+}
+
+// DestinationStatus says how one destination is doing.
+type DestinationStatus struct {
+	sync.Health
+	Calls map[store.Status]int64 `json:"calls"`
+	// Oldest is since when the oldest call still on its way has been waiting.
+	Oldest      time.Time   `json:"oldest,omitzero"`
+	NextAttempt time.Time   `json:"nextAttempt,omitzero"`
+	MappingFile MappingInfo `json:"mappingFile"`
+}
+
+// A Selection picks calls; IDs, if any, pick exactly those.
+type Selection struct {
+	IDs         []string          `json:"ids,omitempty"`
+	Since       time.Time         `json:"since,omitzero"`
+	Until       time.Time         `json:"until,omitzero"`
+	Result      julian.ResultType `json:"result,omitempty"`
+	Agent       string            `json:"agent,omitempty"`
+	State       store.Status      `json:"state,omitempty"`
+	Destination string            `json:"destination,omitempty"`
+	Limit       int               `json:"limit,omitempty"` // 0: no limit
+}
+
+func (s Selection) filter() store.CallFilter {
+	return store.CallFilter{
+		IDs: s.IDs, Since: s.Since, Until: s.Until, Result: s.Result, Agent: s.Agent,
+		Destination: s.Destination, Status: s.State, Limit: s.Limit,
+	}
+}
+
+// Calls is the answer of /api/v1/calls.
+type Calls struct {
+	Calls []store.CallView `json:"calls"` // newest first
+	More  bool             `json:"more,omitempty"`
+}
+
+// Deliveries is the answer of /api/v1/deliveries.
+type Deliveries struct {
+	Deliveries []store.Delivery `json:"deliveries"` // newest first
+	More       bool             `json:"more,omitempty"`
+}
+
+// A CallDetail is everything known about one call.
+type CallDetail struct {
+	store.Call
+	Deliveries   []store.Delivery `json:"deliveries"` // oldest first
+	Revisions    []Revision       `json:"revisions"`  // oldest first
+	Destinations []CallAt         `json:"destinations"`
+}
+
+// A Revision is one accepted body of a call.
+type Revision struct {
+	N    int             `json:"revision"`
+	At   time.Time       `json:"at"`
+	Hash string          `json:"hash"`
+	Size int             `json:"size"`
+	Body json.RawMessage `json:"body,omitempty"` // only when asked for
+}
+
+// CallAt is where a call stands at one destination.
+type CallAt struct {
+	Destination string `json:"destination"`
+	store.State
+	Records []store.Record `json:"records"`
+}
+
+// A PlanRequest asks what syncing would do: for calls in the journal, or for a
+// payload that has not been received.
+type PlanRequest struct {
+	Selection
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// Plans is the answer of /api/v1/plan.
+type Plans struct {
+	Totals PlanTotals      `json:"totals"`
+	Plans  []sync.CallPlan `json:"plans"`
+}
+
+// PlanTotals sums plans up.
+type PlanTotals struct {
+	Calls     int            `json:"calls"`
+	Writing   int            `json:"writing"` // calls for which something would be sent
+	Records   map[crm.Op]int `json:"records"` // by what would become of them
+	Statuses  map[string]int `json:"statuses"`
+	Truncated bool           `json:"truncated,omitempty"` // more calls than plans are listed
+}
+
+// A ResyncRequest asks for calls to be synced again.
+type ResyncRequest struct {
+	Selection
+	DryRun   bool `json:"dryRun,omitempty"`
+	Force    bool `json:"force,omitempty"`    // ignore what was last applied
+	Recreate bool `json:"recreate,omitempty"` // make anew what was deleted in the CRM
+}
+
+// Resynced is the answer of /api/v1/resync.
+type Resynced struct {
+	Calls     int            `json:"calls"`
+	Requested map[string]int `json:"requested,omitempty"` // by destination
+	Daemon    bool           `json:"daemon"`              // false: they wait for a daemon to start
+	Plan      *Plans         `json:"plan,omitempty"`      // of a dry run
+}
+
+// A PauseRequest says why.
+type PauseRequest struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// SetupSteps lists what an account lacks, or what was done about it.
+type SetupSteps struct {
+	Destination string          `json:"destination"`
+	Steps       []crm.SetupStep `json:"steps"`
+}
+
+// A CheckRequest says how far a check may go.
+type CheckRequest struct {
+	Probe bool `json:"probe,omitempty"` // also write and remove a record
+}
+
+// Findings is the answer of a check.
+type Findings struct {
+	Destination string        `json:"destination"`
+	Findings    []crm.Finding `json:"findings"`
+}
+
+// Health is the answer of /readyz.
+type Health struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}

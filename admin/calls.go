@@ -1,0 +1,209 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+)
+
+// maxRows bounds one answer; a longer list says that there is more.
+const maxRows = 10_000
+
+func (s *Server) calls(r *http.Request) (any, error) {
+	sel, err := selectionOf(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	if sel.Destination != "" {
+		if _, err := s.destination(sel.Destination); err != nil {
+			return nil, err
+		}
+	}
+	limit := sel.Limit
+	if limit <= 0 || limit > maxRows {
+		limit = maxRows
+	}
+	sel.Limit = limit + 1
+	answer := Calls{Calls: []store.CallView{}}
+	for c, err := range s.Journal.Calls(r.Context(), sel.filter()) {
+		if err != nil {
+			return nil, err
+		}
+		if len(answer.Calls) == limit {
+			answer.More = true
+			break
+		}
+		answer.Calls = append(answer.Calls, c)
+	}
+	return answer, nil
+}
+
+func (s *Server) deliveries(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	f := store.DeliveryFilter{CallID: q.Get("call"), Verdict: store.Verdict(q.Get("verdict"))}
+	var err error
+	if f.Since, err = timeOf(q, "since"); err != nil {
+		return nil, err
+	}
+	if f.Until, err = timeOf(q, "until"); err != nil {
+		return nil, err
+	}
+	if before := q.Get("before"); before != "" {
+		if f.Before, err = strconv.ParseUint(before, 10, 64); err != nil {
+			return nil, invalid("before=%q is not a delivery's number", before)
+		}
+	}
+	limit, err := limitOf(q)
+	if err != nil {
+		return nil, err
+	}
+	if limit == 0 || limit > maxRows {
+		limit = maxRows
+	}
+	f.Limit = limit + 1
+	answer := Deliveries{Deliveries: []store.Delivery{}}
+	for d, err := range s.Journal.Deliveries(r.Context(), f) {
+		if err != nil {
+			return nil, err
+		}
+		if len(answer.Deliveries) == limit {
+			answer.More = true
+			break
+		}
+		answer.Deliveries = append(answer.Deliveries, d)
+	}
+	return answer, nil
+}
+
+// detailDeliveries bounds the deliveries shown with one call.
+const detailDeliveries = 200
+
+func (s *Server) call(r *http.Request) (any, error) {
+	ctx, id := r.Context(), r.PathValue("id")
+	call, err := s.Journal.Call(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", id, err)
+	}
+	answer := CallDetail{Call: call, Deliveries: []store.Delivery{}, Revisions: []Revision{}, Destinations: []CallAt{}}
+	for d, err := range s.Journal.Deliveries(ctx, store.DeliveryFilter{CallID: id, Limit: detailDeliveries}) {
+		if err != nil {
+			return nil, err
+		}
+		answer.Deliveries = append(answer.Deliveries, d)
+	}
+	slices.Reverse(answer.Deliveries)
+	revisions, err := s.Journal.Revisions(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	bodies := r.URL.Query().Get("bodies") == "1"
+	for _, v := range revisions {
+		rev := Revision{N: v.N, At: v.At, Hash: v.Hash, Size: len(v.Body)}
+		if bodies {
+			rev.Body = json.RawMessage(v.Body)
+		}
+		answer.Revisions = append(answer.Revisions, rev)
+	}
+	views, err := s.Journal.View(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range views {
+		at := CallAt{Destination: w.Destination, State: w.State, Records: []store.Record{}}
+		for _, rec := range w.Records {
+			at.Records = append(at.Records, rec)
+		}
+		slices.SortFunc(at.Records, func(a, b store.Record) int { return compareKeys(a.Key, b.Key) })
+		answer.Destinations = append(answer.Destinations, at)
+	}
+	return answer, nil
+}
+
+// compareKeys orders record keys so that "…/10" comes after "…/9".
+func compareKeys(a, b string) int {
+	if len(a) != len(b) && stem(a) == stem(b) {
+		return len(a) - len(b)
+	}
+	if a < b {
+		return -1
+	}
+	if a > b {
+		return 1
+	}
+	return 0
+}
+
+func stem(key string) string {
+	for i := len(key) - 1; i >= 0; i-- {
+		if key[i] == '/' {
+			return key[:i]
+		}
+	}
+	return key
+}
+
+func selectionOf(q url.Values) (sel Selection, err error) {
+	sel = Selection{
+		IDs:         q["id"],
+		Result:      julian.ResultType(q.Get("result")),
+		Agent:       q.Get("agent"),
+		State:       store.Status(q.Get("state")),
+		Destination: q.Get("destination"),
+	}
+	if sel.Since, err = timeOf(q, "since"); err != nil {
+		return sel, err
+	}
+	if sel.Until, err = timeOf(q, "until"); err != nil {
+		return sel, err
+	}
+	if sel.Limit, err = limitOf(q); err != nil {
+		return sel, err
+	}
+	return sel, checkSelection(sel)
+}
+
+func checkSelection(sel Selection) error {
+	if sel.State != "" && !slices.Contains(store.Statuses(), sel.State) {
+		return invalid("%q is not a state; there are: %s", sel.State, statusNames())
+	}
+	return nil
+}
+
+func statusNames() string {
+	var names []string
+	for _, s := range store.Statuses() {
+		names = append(names, string(s))
+	}
+	return list(names)
+}
+
+func timeOf(q url.Values, name string) (time.Time, error) {
+	v := q.Get(name)
+	if v == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, v)
+	if err != nil {
+		return t, invalid("%s=%q is not an RFC 3339 time", name, v)
+	}
+	return t, nil
+}
+
+func limitOf(q url.Values) (int, error) {
+	v := q.Get("limit")
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return 0, invalid("limit=%q is not a positive number", v)
+	}
+	return n, nil
+}

@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+func (s *Server) version(*http.Request) (any, error) { return s.Build, nil }
+
+func (s *Server) status(r *http.Request) (any, error) {
+	stats, err := s.Journal.Stats(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	answer := Status{
+		Build: s.Build, Daemon: s.Daemon, Receivers: s.Receivers,
+		Journal:      JournalStatus{Calls: stats.Calls, Deliveries: stats.Deliveries, Bytes: stats.Bytes},
+		Destinations: []DestinationStatus{},
+	}
+	if s.Daemon {
+		answer.Started = s.started
+		health := s.ready(r.Context())
+		answer.Ready, answer.Reasons = health.Ready, health.Reasons
+	}
+	for _, d := range s.Destinations {
+		at := DestinationStatus{Health: d.Sync.Health(), Calls: stats.Destinations[d.Name], Oldest: stats.Oldest[d.Name]}
+		at.Destination, at.Type = d.Name, d.Type
+		if at.Calls == nil {
+			at.Calls = map[store.Status]int64{}
+		}
+		if d.Mapping != nil {
+			at.MappingFile = d.Mapping()
+		}
+		next, ok, err := s.Journal.NextDue(r.Context(), d.Name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			at.NextAttempt = next
+		}
+		answer.Destinations = append(answer.Destinations, at)
+	}
+	return answer, nil
+}
+
+// healthz answers as long as the process does.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}
+
+// readyz answers 200 when deliveries can be journalled, else 503; the body has
+// the reasons, and what keeps destinations from being served.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	health := s.ready(r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	if !health.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(health)
+}
+
+// ready says whether the daemon does its job. A destination that is down or
+// blocked does not make it unready: deliveries are journalled all the same, and
+// a load balancer must not turn them away. The reason is given nonetheless.
+func (s *Server) ready(ctx context.Context) Health {
+	health := Health{Ready: true}
+	if _, err := s.Journal.Stats(ctx); err != nil {
+		health.Ready = false
+		health.Reasons = append(health.Reasons, "the journal cannot be read: "+err.Error())
+	}
+	for _, d := range s.Destinations {
+		h := d.Sync.Health()
+		if h.Phase == sync.Running || h.Phase == "" {
+			continue
+		}
+		reason := fmt.Sprintf("%s is %s", d.Name, h.Phase)
+		if h.Reason != "" {
+			reason += ": " + h.Reason
+		}
+		health.Reasons = append(health.Reasons, reason)
+	}
+	return health
+}

@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+// Metrics are the daemon's numbers for Prometheus, on a registry of their own.
+// No label holds personal data or grows with the number of calls.
+type Metrics struct {
+	registry   *prometheus.Registry
+	deliveries *prometheus.CounterVec
+	unwritten  prometheus.Counter
+	ack        prometheus.Histogram
+	reloads    *prometheus.CounterVec
+	rounds     *prometheus.HistogramVec
+	batch      *prometheus.HistogramVec
+	changes    *prometheus.CounterVec
+}
+
+// NewMetrics returns metrics that count nothing yet.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_deliveries_total", Help: "Deliveries recorded since start, by verdict.",
+		}, []string{"verdict"}),
+		unwritten: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "callsync_deliveries_unwritten_total", Help: "Deliveries that the journal could not record; their senders were told to try again.",
+		}),
+		ack: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "callsync_ack_seconds", Help: "Time from a delivery's headers to its answer.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_mapping_reloads_total", Help: "Mapping files read again after a change, by result: applied or broken.",
+		}, []string{"destination", "result"}),
+		rounds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "callsync_round_seconds", Help: "How long a round took from the journal to the CRM and back.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"destination"}),
+		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "callsync_round_calls", Help: "Calls taken along in one round.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000},
+		}, []string{"destination"}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_crm_changes_total", Help: "Changes to records that the CRM accepted since start.",
+		}, []string{"destination"}),
+	}
+	for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
+		m.deliveries.WithLabelValues(string(v))
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.deliveries, m.unwritten, m.ack, m.reloads, m.rounds, m.batch, m.changes,
+	)
+	return m
+}
+
+// Delivery counts one answer of the receiver: what the delivery turned out to
+// be, "" when nothing was recorded, and how long the answer took.
+func (m *Metrics) Delivery(v store.Verdict, status int, elapsed time.Duration) {
+	m.ack.Observe(elapsed.Seconds())
+	switch {
+	case v != "":
+		m.deliveries.WithLabelValues(string(v)).Inc()
+	case status >= 500:
+		m.unwritten.Inc()
+	}
+}
+
+// Round counts a round of a sync loop.
+func (m *Metrics) Round(r sync.Report) {
+	m.rounds.WithLabelValues(r.Destination).Observe(r.Took.Seconds())
+	m.batch.WithLabelValues(r.Destination).Observe(float64(r.Calls))
+	m.changes.WithLabelValues(r.Destination).Add(float64(r.Changes))
+}
+
+// MappingReloaded counts a reload of a destination's mapping file.
+func (m *Metrics) MappingReloaded(destination string, err error) {
+	result := "applied"
+	if err != nil {
+		result = "broken"
+	}
+	m.reloads.WithLabelValues(destination, result).Inc()
+}
+
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// watch makes the journal's and the loops' numbers part of m.
+func (m *Metrics) watch(s *Server) { m.registry.MustRegister(&snapshot{s}) }
+
+// A snapshot collects, at the moment Prometheus asks, what is counted elsewhere.
+type snapshot struct{ s *Server }
+
+var (
+	buildInfo       = prometheus.NewDesc("callsync_build_info", "Which callsync runs; always 1.", []string{"version", "revision", "goversion"}, nil)
+	journalCalls    = prometheus.NewDesc("callsync_journal_calls", "Calls in the journal.", nil, nil)
+	journalBytes    = prometheus.NewDesc("callsync_journal_bytes", "Size of the journal on disk.", nil, nil)
+	callsDesc       = prometheus.NewDesc("callsync_calls", "Calls by destination and state.", []string{"destination", "state"}, nil)
+	oldestDesc      = prometheus.NewDesc("callsync_oldest_unsynced_seconds", "Age of the oldest call still on its way to the destination; 0 when there is none.", []string{"destination"}, nil)
+	lastSyncDesc    = prometheus.NewDesc("callsync_last_sync_timestamp_seconds", "When the destination last took something.", []string{"destination"}, nil)
+	phaseDesc       = prometheus.NewDesc("callsync_destination_phase", "1 for the phase the destination's loop is in.", []string{"destination", "phase"}, nil)
+	requestsDesc    = prometheus.NewDesc("callsync_crm_requests_total", "Requests sent to the CRM since start, by operation.", []string{"destination", "operation"}, nil)
+	quotaUsed       = prometheus.NewDesc("callsync_crm_quota_used", "Requests counted against the CRM's daily quota, by everybody.", []string{"destination"}, nil)
+	quotaLimit      = prometheus.NewDesc("callsync_crm_quota_limit", "The CRM's daily quota.", []string{"destination"}, nil)
+	mappingBad      = prometheus.NewDesc("callsync_mapping_broken", "1 while the mapping file's content cannot be used and the last good version is in force.", []string{"destination"}, nil)
+	journalReadable = prometheus.NewDesc("callsync_journal_readable", "1 when the journal could be read for these metrics.", nil, nil)
+)
+
+func (c *snapshot) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		buildInfo, journalCalls, journalBytes, callsDesc, oldestDesc, lastSyncDesc, phaseDesc,
+		requestsDesc, quotaUsed, quotaLimit, mappingBad, journalReadable,
+	} {
+		ch <- d
+	}
+}
+
+func (c *snapshot) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	b := c.s.Build
+	gauge(buildInfo, 1, b.Version, b.Revision, b.Go)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	stats, err := c.s.Journal.Stats(ctx)
+	gauge(journalReadable, truth(err == nil))
+	if err == nil {
+		gauge(journalCalls, float64(stats.Calls))
+		gauge(journalBytes, float64(stats.Bytes))
+	}
+	for _, d := range c.s.Destinations {
+		if err == nil {
+			for _, state := range store.Statuses() {
+				gauge(callsDesc, float64(stats.Destinations[d.Name][state]), d.Name, string(state))
+			}
+			age := 0.0
+			if since, ok := stats.Oldest[d.Name]; ok && !since.IsZero() {
+				age = max(0, c.s.Now().Sub(since).Seconds())
+			}
+			gauge(oldestDesc, age, d.Name)
+		}
+		h := d.Sync.Health()
+		for _, phase := range []sync.Phase{sync.Running, sync.Paused, sync.Blocked, sync.Broken, sync.Standby} {
+			gauge(phaseDesc, truth(h.Phase == phase), d.Name, string(phase))
+		}
+		if !h.LastSync.IsZero() {
+			gauge(lastSyncDesc, float64(h.LastSync.UnixMilli())/1000, d.Name)
+		}
+		for op, n := range h.CRM.Requests {
+			ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), d.Name, op)
+		}
+		if h.CRM.QuotaLimit > 0 {
+			gauge(quotaUsed, float64(h.CRM.QuotaUsed), d.Name)
+			gauge(quotaLimit, float64(h.CRM.QuotaLimit), d.Name)
+		}
+		if d.Mapping != nil {
+			gauge(mappingBad, truth(d.Mapping().Problem != ""), d.Name)
+		}
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,243 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+const (
+	// chunk is how many calls are planned or requested in one step.
+	chunk = 500
+	// maxPlans is how many plans one answer lists; totals go on counting.
+	maxPlans = 100
+)
+
+func (s *Server) plan(r *http.Request) (any, error) {
+	var req PlanRequest
+	if err := decode(r, &req); err != nil {
+		return nil, err
+	}
+	if err := checkSelection(req.Selection); err != nil {
+		return nil, err
+	}
+	destinations, err := s.chosen(req.Destination)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.Payload) > 0 {
+		return s.planPayload(r.Context(), destinations, req.Payload)
+	}
+	return s.planCalls(r.Context(), destinations, req.Selection, nil)
+}
+
+// planPayload plans a body as if it had just been delivered.
+func (s *Server) planPayload(ctx context.Context, destinations []Destination, body []byte) (*Plans, error) {
+	now, err := Incoming(body, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	totals := newTally(1)
+	for _, d := range destinations {
+		w := now
+		w.Destination = d.Name
+		known, err := s.Journal.Load(ctx, d.Name, []string{w.Call.ID})
+		if err != nil {
+			return nil, err
+		}
+		if len(known) == 1 {
+			w.State, w.Records = known[0].State, known[0].Records
+			w.Call.ReceivedAt, w.Call.Revision = known[0].Call.ReceivedAt, known[0].Call.Revision+1
+		}
+		plans, err := d.Sync.Plan(ctx, []store.Work{w})
+		if err != nil {
+			return nil, err
+		}
+		totals.add(plans, true)
+	}
+	return totals.plans(), nil
+}
+
+// Incoming is a body as it would stand in the journal if it were delivered now,
+// for the first time.
+func Incoming(body []byte, now time.Time) (store.Work, error) {
+	c, err := julian.Parse(body)
+	if err != nil {
+		return store.Work{}, invalid("the payload cannot be used: %v", err)
+	}
+	call := store.Call{
+		ID: c.CallID, AgentID: c.AgentID, Direction: c.Direction, ResultType: c.Result.ResultType,
+		Interim: c.Interim(), ReceivedAt: now, RevisedAt: now, Revision: 1, Size: len(body), Warnings: c.Warnings,
+	}
+	if c.ScheduledAt != nil {
+		call.ScheduledAt = *c.ScheduledAt
+	}
+	return store.Work{Call: call, Body: body}, nil
+}
+
+// planCalls plans calls in the journal. adjust, if not nil, changes the work
+// before it is planned.
+func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel Selection, adjust func(*store.Work)) (*Plans, error) {
+	totals := newTally(0)
+	err := s.eachChunk(ctx, sel, func(ids []string) error {
+		totals.t.Calls += len(ids)
+		for _, d := range destinations {
+			work, err := s.Journal.Load(ctx, d.Name, ids)
+			if err != nil {
+				return err
+			}
+			for i := range work {
+				if adjust != nil {
+					adjust(&work[i])
+				}
+			}
+			plans, err := d.Sync.Plan(ctx, work)
+			if err != nil {
+				return err
+			}
+			totals.add(plans, len(sel.IDs) > 0)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return totals.plans(), nil
+}
+
+func (s *Server) resync(r *http.Request) (any, error) {
+	var req ResyncRequest
+	if err := decode(r, &req); err != nil {
+		return nil, err
+	}
+	if err := checkSelection(req.Selection); err != nil {
+		return nil, err
+	}
+	destinations, err := s.chosen(req.Destination)
+	if err != nil {
+		return nil, err
+	}
+	if req.DryRun {
+		return s.dryRun(r.Context(), destinations, req)
+	}
+	answer := &Resynced{Requested: map[string]int{}, Daemon: s.Daemon}
+	for _, d := range destinations {
+		answer.Requested[d.Name] = 0
+	}
+	ask := store.Request{At: s.Now(), Lane: store.Replay, Force: req.Force, Recreate: req.Recreate}
+	if len(req.IDs) > 0 {
+		ask.Lane = store.Live
+	}
+	err = s.eachChunk(r.Context(), req.Selection, func(ids []string) error {
+		answer.Calls += len(ids)
+		for _, d := range destinations {
+			n, err := s.Journal.Request(r.Context(), d.Name, ids, ask)
+			if err != nil {
+				return err
+			}
+			answer.Requested[d.Name] += n
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Logger.Info("resync requested", "calls", answer.Calls, "force", req.Force, "recreate", req.Recreate)
+	return answer, nil
+}
+
+func (s *Server) dryRun(ctx context.Context, destinations []Destination, req ResyncRequest) (*Resynced, error) {
+	plans, err := s.planCalls(ctx, destinations, req.Selection, func(w *store.Work) {
+		w.State.Force = w.State.Force || req.Force
+		w.State.Recreate = w.State.Recreate || req.Recreate
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Resynced{Calls: plans.Totals.Calls, Daemon: s.Daemon, Plan: plans}, nil
+}
+
+// eachChunk hands the ids of the selected calls to f, a chunk at a time. An id
+// that was asked for and is not in the journal is an error, before anything is
+// done.
+func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []string) error) error {
+	if len(sel.IDs) > 0 {
+		for _, id := range sel.IDs {
+			if _, err := s.Journal.Call(ctx, id); err != nil {
+				return fmt.Errorf("call %s: %w", id, err)
+			}
+		}
+		for ids := range slices.Chunk(sel.IDs, chunk) {
+			if err := f(ids); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	ids := make([]string, 0, chunk)
+	for c, err := range s.Journal.Calls(ctx, sel.filter()) {
+		if err != nil {
+			return err
+		}
+		if ids = append(ids, c.ID); len(ids) == chunk {
+			if err := f(ids); err != nil {
+				return err
+			}
+			ids = ids[:0]
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return f(ids)
+}
+
+// A tally sums plans up and keeps the first ones.
+type tally struct {
+	t    PlanTotals
+	kept []sync.CallPlan
+}
+
+func newTally(calls int) *tally {
+	return &tally{t: PlanTotals{Calls: calls, Records: map[crm.Op]int{}, Statuses: map[string]int{}}, kept: []sync.CallPlan{}}
+}
+
+// add counts plans. Those that write nothing are kept only if idle.
+func (t *tally) add(plans []sync.CallPlan, idle bool) {
+	for _, p := range plans {
+		writes := p.Writes()
+		if writes {
+			t.t.Writing++
+		}
+		t.t.Statuses[string(p.Status)]++
+		for _, r := range p.Records {
+			t.t.Records[r.Op]++
+		}
+		if p.Person.Op != "" {
+			t.t.Records[p.Person.Op]++
+		}
+		switch {
+		case !writes && !idle:
+		case len(t.kept) < maxPlans:
+			t.kept = append(t.kept, p)
+		default:
+			t.t.Truncated = true
+		}
+	}
+}
+
+func (t *tally) plans() *Plans { return &Plans{Totals: t.t, Plans: t.kept} }
+
+// Sum sums plans up as the API does, for plans made without it.
+func Sum(plans []sync.CallPlan) Plans {
+	t := newTally(len(plans))
+	t.add(plans, true)
+	return *t.plans()
+}

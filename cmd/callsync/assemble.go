@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/config"
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+// An assembly says how the parts are put together: for a daemon, or for one
+// command over the journal's file.
+type assembly struct {
+	logger    *slog.Logger
+	metrics   *admin.Metrics
+	daemon    bool
+	receivers []string
+}
+
+// Parts are what a configuration describes, put together and not yet running.
+type parts struct {
+	destinations []*destination
+	api          *admin.Server
+}
+
+// A destination is one CRM account with its loop.
+type destination struct {
+	config.Destination
+	crm     crm.Destination
+	mapping *liveMapping
+	loop    *sync.Loop
+}
+
+// assemble puts the parts together. A daemon needs every mapping and connector
+// to be usable; a command gets by with what there is.
+func assemble(ctx context.Context, cfg *config.Config, journal store.Journal, how assembly) (*parts, error) {
+	p := &parts{}
+	var shown []admin.Destination
+	for _, name := range cfg.Names() {
+		d, err := assembleDestination(ctx, cfg.Destinations[name], journal, how)
+		if err != nil {
+			return nil, err
+		}
+		p.destinations = append(p.destinations, d)
+		shown = append(shown, admin.Destination{
+			Name: d.Name, Type: d.Type, Sync: d.loop, CRM: d.crm, Mapping: d.mapping.info,
+		})
+	}
+	p.api = admin.New(admin.Options{
+		Journal: journal, Destinations: shown, Daemon: how.daemon, Receivers: how.receivers,
+		Build: build(), Metrics: how.metrics, Logger: how.logger,
+	})
+	return p, nil
+}
+
+func assembleDestination(ctx context.Context, c config.Destination, journal store.Journal, how assembly) (*destination, error) {
+	log := how.logger.With("destination", c.Name)
+	d := &destination{Destination: c}
+	var err error
+	if d.crm, err = openCRM(c, journal, log); err != nil {
+		if how.daemon {
+			return nil, usageError{err}
+		}
+		d.crm = outOfReach{err}
+	}
+	if d.mapping, err = newLiveMapping(ctx, c, journal, how.logger); err != nil && how.daemon {
+		return nil, err
+	}
+	o := sync.Options{
+		Name: c.Name, Type: c.Type, Journal: journal, Mapping: d.mapping.inForce,
+		Destination: d.crm, Logger: how.logger, BatchSize: c.BatchSize,
+	}
+	if c.AutoSetup {
+		o.Destination = autoSetup{d.crm, d.mapping, log}
+	}
+	if how.metrics != nil {
+		o.Observe = how.metrics.Round
+	}
+	d.loop = sync.New(o)
+	return d, nil
+}
+
+func openCRM(c config.Destination, journal store.Keeper, log *slog.Logger) (crm.Destination, error) {
+	s := crm.Settings{
+		Name: c.Name, Type: c.Type, BaseURL: c.BaseURL, LoginURL: c.LoginURL,
+		AccessToken: c.AccessToken.Reveal(), API: c.API,
+		RatePerSecond: c.RatePerSecond, SearchPerSecond: c.SearchPerSecond, QuotaShare: c.QuotaShare,
+		SearchLag: c.SearchLag, Region: c.Region,
+		Tokens: tokenFile(c.TokenFile), Memory: memory{journal, "memory/" + c.Name + "/"},
+		Logger: log,
+	}
+	if o := c.OAuth; o != nil {
+		s.OAuth = crm.OAuth{
+			ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(), Username: o.Username,
+			PrivateKey: []byte(o.PrivateKey.Reveal()), RedirectURL: o.RedirectURL, Scopes: o.Scopes,
+		}
+	}
+	return crm.Open(s)
+}
+
+// A memory keeps a connector's facts in the journal.
+type memory struct {
+	keeper store.Keeper
+	prefix string
+}
+
+func (m memory) Get(ctx context.Context, name string) (string, error) {
+	return m.keeper.Get(ctx, m.prefix+name)
+}
+
+func (m memory) Set(ctx context.Context, name, value string) error {
+	return m.keeper.Set(ctx, m.prefix+name, value)
+}
+
+// autoSetup creates what the account lacks when a loop first asks whether it is
+// ready.
+type autoSetup struct {
+	crm.Destination
+	mapping *liveMapping
+	log     *slog.Logger
+}
+
+func (a autoSetup) Ready(ctx context.Context) error {
+	err := a.Destination.Ready(ctx)
+	inspector, ok := a.Destination.(crm.Inspector)
+	if err == nil || !ok || crm.KindOf(err) != crm.NotReady {
+		return err
+	}
+	steps, err := inspector.SetupPlan(ctx, a.mapping.info().Declared)
+	if err != nil {
+		return err
+	}
+	if err := inspector.Setup(ctx, steps); err != nil {
+		return err
+	}
+	a.log.Info("the account was set up, as auto_setup allows", "steps", len(steps))
+	return a.Destination.Ready(ctx)
+}
+
+// outOfReach stands in for an account that cannot be opened, in commands that
+// may not need it: a shell without the service's secrets can still look at the
+// journal.
+type outOfReach struct{ err error }
+
+var errOutOfReach = errors.New("the CRM account cannot be opened")
+
+func (o outOfReach) fail() error { return fmt.Errorf("%w: %w", errOutOfReach, o.err) }
+
+func (outOfReach) BatchSize() int                { return 1 }
+func (o outOfReach) Ready(context.Context) error { return o.fail() }
+func (outOfReach) Status() crm.Status            { return crm.Status{} }
+
+func (o outOfReach) FindPeople(context.Context, []crm.PersonQuery) ([][]crm.Candidate, error) {
+	return nil, o.fail()
+}
+
+func (o outOfReach) Locate(context.Context, []crm.KeyRef) ([]crm.Location, error) {
+	return nil, o.fail()
+}
+
+func (o outOfReach) Read(context.Context, []crm.Ref, []string) ([]crm.Snapshot, error) {
+	return nil, o.fail()
+}
+
+func (o outOfReach) Resolve(context.Context, []crm.Value) (map[crm.Value]string, error) {
+	return nil, o.fail()
+}
+
+func (o outOfReach) Related(context.Context, []crm.RelatedQuery) ([][]crm.Ref, error) {
+	return nil, o.fail()
+}
+
+func (o outOfReach) Write(_ context.Context, changes []crm.Change) []crm.Result {
+	results := make([]crm.Result, len(changes))
+	for i := range results {
+		results[i].Err = o.fail()
+	}
+	return results
+}
+
+func (o outOfReach) Schema(context.Context, string) (*crm.Schema, error) { return nil, o.fail() }
+
+func (o outOfReach) SetupPlan(context.Context, []crm.Property) ([]crm.SetupStep, error) {
+	return nil, o.fail()
+}
+
+func (o outOfReach) Setup(context.Context, []crm.SetupStep) error { return o.fail() }
+
+func (o outOfReach) Probe(context.Context) ([]crm.Finding, error) { return nil, o.fail() }
+
+var _ interface {
+	crm.Destination
+	crm.Inspector
+} = outOfReach{}

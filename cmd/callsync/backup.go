@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+type backupCmd struct {
+	File  string `arg:"" help:"File to write."`
+	Force bool   `help:"Replace a file that is there already."`
+}
+
+func (c *backupCmd) Run(ctx context.Context, a *app) error {
+	if _, err := os.Lstat(c.File); err == nil && !c.Force {
+		return usagef("%s is there already; --force replaces it", c.File)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	// A file under the final name is always a whole copy.
+	f, err := os.CreateTemp(filepath.Dir(c.File), ".callsync-backup-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	n, err := s.Backup(ctx, f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	if err := os.Rename(f.Name(), c.File); err != nil {
+		return err
+	}
+	a.out.f("%s: %s\n", c.File, size(n))
+	return nil
+}

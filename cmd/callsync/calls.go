@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+)
+
+// selection is the flags by which commands pick calls.
+type selection struct {
+	Since       moment `placeholder:"WHEN" help:"Received since: a date, an RFC 3339 time, or an age such as 36h or 30d."`
+	Until       moment `placeholder:"WHEN" help:"Received before."`
+	Result      string `placeholder:"RESULT" help:"Result type, such as \"Goal Completed\"."`
+	Agent       string `placeholder:"ID" help:"Agent id."`
+	State       string `enum:",pending,synced,waiting,retrying,failed,skipped" default:"" placeholder:"STATE" help:"State: pending, synced, waiting, retrying, failed or skipped."`
+	Destination string `placeholder:"NAME" help:"One destination only."`
+}
+
+func (s selection) empty() bool { return s == selection{} }
+
+func (s selection) of(ids []string) admin.Selection {
+	return admin.Selection{
+		IDs: ids, Since: s.Since.Time, Until: s.Until.Time, Result: julian.ResultType(s.Result),
+		Agent: s.Agent, State: store.Status(s.State), Destination: s.Destination,
+	}
+}
+
+type callsCmd struct {
+	output
+	selection
+	Limit int `short:"n" default:"50" help:"At most that many (${default})."`
+}
+
+func (c *callsCmd) Run(ctx context.Context, a *app) error {
+	if c.Limit < 1 {
+		return usagef("--limit must be at least 1")
+	}
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	sel := c.of(nil)
+	sel.Limit = c.Limit
+	answer, err := s.Calls(ctx, sel)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.out.json(answer)
+	}
+	if len(answer.Calls) == 0 {
+		a.out.f("no calls\n")
+		return nil
+	}
+	names := s.cfg.Names()
+	t := newTable(append([]string{"received", "call", "result", "direction", "agent"}, names...)...)
+	for _, call := range answer.Calls {
+		row := []any{at(call.ReceivedAt), call.ID, resultOf(call.Call), orDash(call.Direction), orDash(call.AgentID)}
+		for _, name := range names {
+			state, ok := call.States[name]
+			if !ok {
+				row = append(row, "–")
+				continue
+			}
+			row = append(row, statusText(state.Status))
+		}
+		t.row(row...)
+	}
+	t.print(a.out)
+	if answer.More {
+		a.out.f("… there are more: --limit, --since and --until choose which\n")
+	}
+	return nil
+}
+
+func resultOf(c store.Call) string {
+	if c.ResultType == "" {
+		return "–"
+	}
+	return string(c.ResultType)
+}
+
+func statusText(s store.Status) styled {
+	c := plain
+	switch s {
+	case store.Synced:
+		c = green
+	case store.Failed:
+		c = red
+	case store.Retrying:
+		c = yellow
+	case store.Pending, store.Waiting:
+		c = cyan
+	case store.Skipped:
+		c = dim
+	}
+	return styled{string(s), c}
+}
+
+type deliveriesCmd struct {
+	output
+	Call    string `placeholder:"ID" help:"Of one call only."`
+	Since   moment `placeholder:"WHEN" help:"Received since: a date, an RFC 3339 time, or an age such as 36h or 30d."`
+	Until   moment `placeholder:"WHEN" help:"Received before."`
+	Verdict string `enum:",accepted,revised,duplicate,stale,rejected" default:"" placeholder:"VERDICT" help:"Verdict: accepted, revised, duplicate, stale or rejected."`
+	Limit   int    `short:"n" default:"50" help:"At most that many (${default})."`
+}
+
+func (c *deliveriesCmd) Run(ctx context.Context, a *app) error {
+	if c.Limit < 1 {
+		return usagef("--limit must be at least 1")
+	}
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	answer, err := s.Deliveries(ctx, store.DeliveryFilter{
+		CallID: c.Call, Since: c.Since.Time, Until: c.Until.Time, Verdict: store.Verdict(c.Verdict), Limit: c.Limit,
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.out.json(answer)
+	}
+	if len(answer.Deliveries) == 0 {
+		a.out.f("no deliveries\n")
+		return nil
+	}
+	deliveryTable(answer.Deliveries).print(a.out)
+	if answer.More {
+		a.out.f("… there are more: --limit, --since and --until choose which\n")
+	}
+	return nil
+}
+
+func deliveryTable(deliveries []store.Delivery) *table {
+	t := newTable("#", "received", "verdict", "http", "size", "call", "from", "reason")
+	t.right[0], t.right[4] = true, true
+	for _, d := range deliveries {
+		t.row(number(d.Seq), at(d.At), verdictText(d.Verdict), number(d.Status), size(int64(d.Size)), orDash(d.CallID), orDash(d.Peer), d.Reason)
+	}
+	return t
+}
+
+func verdictText(v store.Verdict) styled {
+	c := plain
+	switch v {
+	case store.Accepted, store.Revised:
+		c = green
+	case store.Rejected:
+		c = red
+	case store.Duplicate, store.Stale:
+		c = dim
+	}
+	return styled{string(v), c}
+}
+
+// now is the time that ages in what is printed count from.
+func now() time.Time { return time.Now() }

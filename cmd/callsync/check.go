@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/config"
+	"github.com/callsync/callsync/crm"
+)
+
+type checkCmd struct {
+	output
+	Live    bool `help:"Also find out, with a record that is removed again, what documents cannot tell."`
+	Offline bool `help:"Check the files only; ask no CRM."`
+}
+
+// A checked is one line of the answer.
+type checked struct {
+	What string `json:"what"` // "configuration", "mapping", or a destination's name
+	crm.Finding
+}
+
+func (c *checkCmd) Run(ctx context.Context, a *app) error {
+	if c.Live && c.Offline {
+		return usagef("--live asks the CRM, --offline does not: choose one")
+	}
+	found, err := c.check(ctx, a)
+	if c.JSON {
+		if printing := a.out.json(found); printing != nil {
+			return printing
+		}
+	} else {
+		printChecked(a.out, found)
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if !f.OK {
+			return errSilent
+		}
+	}
+	return nil
+}
+
+// check goes on as far as it makes sense. The error is for mistakes in files,
+// which have an exit code of their own.
+func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
+	found := []checked{}
+	add := func(what string, ok bool, text string) {
+		found = append(found, checked{what, crm.Finding{Name: what, OK: ok, Text: text}})
+	}
+	load := func() (*config.Config, error) { return a.config() }
+	if c.Offline {
+		load = func() (*config.Config, error) { cfg, _, err := a.offlineConfig(); return cfg, err }
+	}
+	cfg, err := load()
+	if err != nil {
+		return found, err
+	}
+	add("configuration", true, cfg.File+" is in order")
+	for _, w := range cfg.Warnings {
+		add("configuration", true, "warning: "+w)
+	}
+	var broken error
+	for _, name := range cfg.Names() {
+		m, err := loadMapping(cfg.Destinations[name])
+		if err != nil {
+			broken = errors.Join(broken, usageError{err})
+			continue
+		}
+		add("mapping", true, fmt.Sprintf("%s is in order, version %s", m.Name(), m.Version()))
+	}
+	if broken != nil || c.Offline {
+		return found, broken
+	}
+	s, err := a.connect(ctx, true)
+	if err != nil {
+		return found, err
+	}
+	defer s.close()
+	for _, name := range cfg.Names() {
+		answer, err := s.Check(ctx, name, admin.CheckRequest{Probe: c.Live})
+		if err != nil {
+			text := err.Error()
+			if hint := hintOf(err); hint != "" {
+				text += "; " + hint
+			}
+			add(name, false, text)
+			continue
+		}
+		for _, f := range answer.Findings {
+			found = append(found, checked{name, f})
+		}
+	}
+	return found, nil
+}
+
+func printChecked(p *printer, found []checked) {
+	for _, f := range found {
+		mark := styled{"ok  ", green}
+		if !f.OK {
+			mark = styled{"FAIL", red}
+		}
+		p.f("%s  %s: %s\n", mark, f.What, f.Text)
+	}
+}

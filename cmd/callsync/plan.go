@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/config"
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+type planCmd struct {
+	output
+	selection
+	CallIDs []string `arg:"" optional:"" name:"call-id" help:"Calls to plan; or choose them with --since, --state and the like."`
+	File    string   `short:"f" placeholder:"FILE" help:"Plan a payload that has not been received, from a file or - for standard input. Needs no daemon and no CRM."`
+	Mapping string   `placeholder:"FILE" help:"With --file: the mapping file to use, without any configuration."`
+	Type    string   `placeholder:"CRM" help:"With --file: use the mapping shipped for hubspot or salesforce, without any configuration."`
+}
+
+func (c *planCmd) Run(ctx context.Context, a *app) error {
+	if c.File != "" {
+		if len(c.CallIDs) > 0 || !c.selection.empty() {
+			return usagef("--file plans the payload in the file; it does not go with call ids or a selection")
+		}
+		return c.planFile(ctx, a)
+	}
+	if c.Mapping != "" || c.Type != "" {
+		return usagef("--mapping and --type go with --file")
+	}
+	if len(c.CallIDs) == 0 && c.selection.empty() {
+		return usagef("name calls, choose them with --since, --until, --result, --agent or --state, or plan a payload with --file")
+	}
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	plans, err := s.Plan(ctx, admin.PlanRequest{Selection: c.of(c.CallIDs)})
+	if err != nil {
+		return err
+	}
+	return printPlans(a.out, c.JSON, plans)
+}
+
+// planFile plans a payload against the configured destinations, or by one
+// mapping alone when there is no configuration or the flags name one.
+func (c *planCmd) planFile(ctx context.Context, a *app) error {
+	body, err := readPayload(a, c.File)
+	if err != nil {
+		return err
+	}
+	if c.Mapping == "" && c.Type == "" {
+		s, err := a.connect(ctx, true)
+		switch {
+		case err == nil:
+			defer s.close()
+			plans, err := s.Plan(ctx, admin.PlanRequest{Payload: body, Selection: admin.Selection{Destination: c.Destination}})
+			if err != nil {
+				return err
+			}
+			return printPlans(a.out, c.JSON, plans)
+		case a.configured():
+			return err
+		}
+	}
+	plans, err := c.planAlone(ctx, body)
+	if err != nil {
+		return err
+	}
+	return printPlans(a.out, c.JSON, plans)
+}
+
+// configured reports whether there is a configuration.
+func (a *app) configured() bool {
+	_, err := os.Stat(a.configPath)
+	return !errors.Is(err, fs.ErrNotExist) || a.configPath != "config.toml"
+}
+
+func readPayload(a *app, file string) (json.RawMessage, error) {
+	var body []byte
+	var err error
+	if file == "-" {
+		body, err = io.ReadAll(io.LimitReader(a.stdin, 32<<20))
+	} else {
+		body, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(body) {
+		return nil, usagef("%s is not JSON", file)
+	}
+	return body, nil
+}
+
+func (c *planCmd) planAlone(ctx context.Context, body []byte) (admin.Plans, error) {
+	d := config.Destination{Name: "hubspot", Type: "hubspot", Mapping: c.Mapping}
+	if c.Type != "" {
+		d.Name, d.Type = c.Type, c.Type
+	}
+	m, err := loadMapping(d)
+	if err != nil {
+		return admin.Plans{}, usageError{err}
+	}
+	work, err := admin.Incoming(body, time.Now())
+	if err != nil {
+		return admin.Plans{}, err
+	}
+	plans, err := sync.Plan(ctx, d.Name, m, nil, []store.Work{work})
+	if err != nil {
+		return admin.Plans{}, err
+	}
+	return admin.Sum(plans), nil
+}
+
+func printPlans(p *printer, asJSON bool, plans admin.Plans) error {
+	if asJSON {
+		return p.json(plans)
+	}
+	for i, plan := range plans.Plans {
+		if i > 0 {
+			p.f("\n")
+		}
+		printPlan(p, plan)
+	}
+	t := plans.Totals
+	if t.Calls == 1 && len(plans.Plans) == 1 {
+		return nil
+	}
+	if len(plans.Plans) > 0 {
+		p.f("\n")
+	}
+	p.f("%s, %s; records: %d created, %d changed, %d archived, %d untouched\n",
+		count(t.Calls, "call"), writing(t.Writing),
+		t.Records[crm.Create], t.Records[crm.Update], t.Records[crm.Archive], t.Records[sync.None])
+	if t.Truncated {
+		p.f("only the first %d plans are shown\n", len(plans.Plans))
+	}
+	return nil
+}
+
+func writing(n int) string {
+	if n == 0 {
+		return "nothing to write"
+	}
+	return fmt.Sprintf("%d with something to write", n)
+}
+
+func printPlan(p *printer, plan sync.CallPlan) {
+	p.f("%s to %s: %s", styled{plan.CallID, bold}, plan.Destination, statusText(plan.Status))
+	if !plan.Writes() {
+		p.f(", nothing to write")
+	}
+	p.f(" (mapping %s)\n", plan.Mapping)
+	if plan.Reason != "" {
+		p.f("  %s\n", plan.Reason)
+	}
+	for _, w := range plan.Warnings {
+		p.f("  %s %s\n", styled{"warning:", yellow}, w)
+	}
+	if plan.Person.How != "" || plan.Person.Op != sync.None && plan.Person.Op != "" {
+		p.f("  %s person", opText(plan.Person.Op))
+		if !plan.Person.Ref.IsZero() {
+			p.f(" %s", plan.Person.Ref.String())
+		}
+		p.f(": %s\n", plan.Person.How)
+		for _, m := range plan.Person.Match {
+			p.f("      match %d: %s\n", m.Rule+1, matchText(m))
+		}
+		printChanges(p, plan.Person.Changes)
+	}
+	for _, r := range plan.Records {
+		p.f("  %s %s: %s", opText(r.Op), r.Key, r.Object)
+		if r.ID != "" {
+			p.f("/%s", r.ID)
+		}
+		if r.Note != "" {
+			p.f(", %s", r.Note)
+		}
+		p.f("\n")
+		printChanges(p, r.Changes)
+	}
+}
+
+func matchText(m crm.Match) string {
+	if m.Property == "" {
+		return "id " + m.Value
+	}
+	return m.Property + " " + m.Value
+}
+
+func opText(op crm.Op) styled {
+	switch op {
+	case crm.Create:
+		return styled{"+", green}
+	case crm.Update:
+		return styled{"~", yellow}
+	case crm.Archive:
+		return styled{"-", red}
+	default:
+		return styled{"=", dim}
+	}
+}
+
+func printChanges(p *printer, changes []sync.PropertyChange) {
+	t := newTable()
+	t.indent = "      "
+	for _, c := range changes {
+		text := valueText(c.New, "")
+		if !c.Old.IsNull() {
+			text = valueText(c.Old, "") + " → " + text
+		}
+		var notes []string
+		if c.Write != "" && c.Write != crm.Always {
+			notes = append(notes, string(c.Write))
+		}
+		if c.Note != "" {
+			notes = append(notes, c.Note)
+		}
+		t.row(c.Name, styled{strings.Join(notes, ", "), dim}, text)
+	}
+	t.print(p)
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// A printer writes for people. Whatever it is given to print, text from
+// payloads, CRMs and errors included, reaches the terminal without control
+// characters and escape sequences; only the printer's own colours do.
+type printer struct {
+	w      io.Writer
+	width  int // columns of the terminal; 0 when w is none
+	colour bool
+}
+
+func newPrinter(w io.Writer) *printer {
+	p := &printer{w: w}
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return p
+	}
+	p.width = 80
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		p.width = width
+	}
+	p.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return p
+}
+
+// A colour is an SGR parameter.
+type colour string
+
+const (
+	plain  colour = ""
+	bold   colour = "1"
+	dim    colour = "2"
+	red    colour = "31"
+	green  colour = "32"
+	yellow colour = "33"
+	cyan   colour = "36"
+)
+
+// Styled is text in a colour.
+type styled struct {
+	text string
+	c    colour
+}
+
+func (p *printer) paint(s styled) string {
+	text := clean(s.text)
+	if !p.colour || s.c == plain {
+		return text
+	}
+	return "\x1b[" + string(s.c) + "m" + text + "\x1b[0m"
+}
+
+// f prints like fmt.Printf with every argument that is text made harmless.
+func (p *printer) f(format string, args ...any) {
+	safe := make([]any, len(args))
+	for i, arg := range args {
+		safe[i] = p.harmless(arg)
+	}
+	fmt.Fprintf(p.w, format, safe...)
+}
+
+func (p *printer) harmless(arg any) any {
+	switch v := arg.(type) {
+	case styled:
+		return p.paint(v)
+	case error:
+		return cleanLines(v.Error())
+	case fmt.Stringer:
+		return clean(v.String())
+	case nil:
+		return arg
+	}
+	switch v := reflect.ValueOf(arg); v.Kind() {
+	case reflect.String:
+		return clean(v.String())
+	case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint64, reflect.Int32, reflect.Uint32, reflect.Uint8, reflect.Float64:
+		return arg
+	default:
+		return clean(fmt.Sprint(arg))
+	}
+}
+
+// json prints a value for scripts, on several lines.
+func (p *printer) json(v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(p.w, escapeJSON(string(b))+"\n")
+	return err
+}
+
+// clean replaces what could command a terminal, or reorder the line around it,
+// by its escaped form; line breaks and tabs become spaces.
+func clean(s string) string {
+	if !strings.ContainsFunc(s, unsafe) && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			b.WriteByte(' ')
+		case unsafe(r):
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// cleanLines is clean for text of several lines, such as a list of problems.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = clean(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// escapeJSON escapes what encoding/json leaves alone in its strings. Outside of
+// strings there is nothing of the kind but line breaks.
+func escapeJSON(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && unsafe(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if r != '\n' && unsafe(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// unsafe reports control characters, C1 included, and the invisible ones that
+// change the direction of text.
+func unsafe(r rune) bool {
+	return unicode.IsControl(r) ||
+		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 ||
+		r == 0x200e || r == 0x200f || r == 0x061c || r == 0x2028 || r == 0x2029 || r == utf8.RuneError
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/callsync/callsync/admin"
+)
+
+type setupCmd struct {
+	output
+	Destinations []string `arg:"" optional:"" name:"destination" help:"Destinations to set up; all when none is named."`
+	Yes          bool     `short:"y" help:"Do it without asking."`
+}
+
+func (c *setupCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.connect(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	names, err := s.destinations(c.Destinations)
+	if err != nil {
+		return err
+	}
+	answers := []admin.SetupSteps{}
+	for _, name := range names {
+		answer, err := s.SetupPlan(ctx, name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if !c.JSON {
+			printSteps(a.out, answer)
+		}
+		if len(answer.Steps) > 0 {
+			if err := c.confirm(a); err != nil {
+				return err
+			}
+			if answer, err = s.Setup(ctx, name); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if !c.JSON {
+				a.out.f("%s: done\n", name)
+			}
+		}
+		answers = append(answers, answer)
+	}
+	if c.JSON {
+		return a.out.json(answers)
+	}
+	return nil
+}
+
+func printSteps(p *printer, s admin.SetupSteps) {
+	if len(s.Steps) == 0 {
+		p.f("%s: nothing is missing\n", s.Destination)
+		return
+	}
+	p.f("%s: to be created in the CRM:\n", s.Destination)
+	for _, step := range s.Steps {
+		p.f("  %s %s\n", styled{"+", green}, step.Text)
+	}
+}
+
+// confirm asks a person. A script has to say --yes.
+func (c *setupCmd) confirm(a *app) error {
+	if c.Yes {
+		return nil
+	}
+	f, ok := a.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return usagef("nothing has been created: say --yes to create it")
+	}
+	a.out.f("Create it? [y/N] ")
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return fmt.Errorf("nothing has been created")
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+type showCmd struct {
+	output
+	CallID string `arg:"" help:"The call's id."`
+	Body   bool   `help:"Print the newest body as received; with --json, every revision's."`
+}
+
+func (c *showCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	d, err := s.Call(ctx, c.CallID, c.Body)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.JSON:
+		return a.out.json(d)
+	case c.Body:
+		return printBody(a.out, d)
+	}
+	printCall(a.out, d)
+	return nil
+}
+
+func printBody(p *printer, d admin.CallDetail) error {
+	if len(d.Revisions) == 0 {
+		return fmt.Errorf("call %s: the journal no longer holds its body", d.ID)
+	}
+	var body any
+	newest := d.Revisions[len(d.Revisions)-1]
+	dec := json.NewDecoder(strings.NewReader(string(newest.Body)))
+	dec.UseNumber()
+	if err := dec.Decode(&body); err != nil {
+		return fmt.Errorf("call %s: revision %d cannot be read: %w", d.ID, newest.N, err)
+	}
+	return p.json(body)
+}
+
+func printCall(p *printer, d admin.CallDetail) {
+	var facts []string
+	facts = append(facts, resultOf(d.Call))
+	if d.Interim {
+		facts = append(facts, "interim")
+	}
+	for _, s := range []string{d.Direction, d.AgentID} {
+		if s != "" {
+			facts = append(facts, s)
+		}
+	}
+	p.f("%s  %s\n", styled{d.ID, bold}, strings.Join(facts, ", "))
+	p.f("  took place %s, received %s (%s)\n", at(d.ScheduledAt), at(d.ReceivedAt), ago(d.ReceivedAt, now()))
+	for _, w := range d.Warnings {
+		p.f("  %s %s\n", styled{"warning:", yellow}, w.String())
+	}
+
+	p.f("\n%s\n", styled{"Deliveries", bold})
+	t := deliveryTable(d.Deliveries)
+	t.indent = "  "
+	t.print(p)
+
+	p.f("\n%s\n", styled{"Revisions", bold})
+	t = newTable("#", "accepted", "size", "hash")
+	t.indent, t.right[0], t.right[2] = "  ", true, true
+	for _, r := range d.Revisions {
+		t.row(number(r.N), at(r.At), size(int64(r.Size)), fmt.Sprintf("%.12s", r.Hash))
+	}
+	t.print(p)
+
+	for _, at := range d.Destinations {
+		printCallAt(p, d, at)
+	}
+	if len(d.Destinations) == 0 {
+		p.f("\nThe call is due at no destination; `callsync resync %s` sends it to those that are configured.\n", d.ID)
+	}
+}
+
+// printCallAt explains where a call stands at one destination.
+func printCallAt(p *printer, d admin.CallDetail, c admin.CallAt) {
+	p.f("\n%s: %s", styled{c.Destination, bold}, statusText(c.Status))
+	switch {
+	case c.Status == store.Synced && !c.SyncedAt.IsZero():
+		p.f(" %s", ago(c.SyncedAt, now()))
+	case !c.Since.IsZero():
+		p.f(" since %s", at(c.Since))
+	}
+	if c.Revision > 0 {
+		p.f(", revision %d of %d", c.Revision, d.Revision)
+	}
+	if c.Mapping != "" {
+		p.f(", mapping %s", c.Mapping)
+	}
+	p.f("\n")
+	if c.Reason != "" {
+		p.f("  %s\n", c.Reason)
+	}
+	if c.Attempts > 0 {
+		p.f("  %s without success\n", count(c.Attempts, "attempt"))
+	}
+	if c.Problem != nil {
+		printProblem(p, c.Problem)
+	}
+	if !c.Next.IsZero() {
+		p.f("  next attempt %s (%s)\n", at(c.Next), ago(c.Next, now()))
+	}
+	for _, w := range c.Warnings {
+		p.f("  %s %s\n", styled{"warning:", yellow}, w)
+	}
+	if c.Person != nil {
+		printPerson(p, c.Person)
+	}
+	for _, r := range c.Records {
+		printRecord(p, r)
+	}
+}
+
+func printProblem(p *printer, e *store.Problem) {
+	p.f("  %s", styled{e.Text, red})
+	if e.Record != "" {
+		p.f(" (record %s)", e.Record)
+	}
+	p.f(", %s\n", at(e.At))
+	if e.Hint != "" {
+		p.f("    %s\n", e.Hint)
+	}
+	if e.RequestID != "" {
+		p.f("    the CRM's request id: %s\n", e.RequestID)
+	}
+}
+
+func printPerson(p *printer, c *store.Choice) {
+	p.f("  person %s, %s\n", styled{c.Ref.String(), cyan}, c.How)
+	for _, o := range c.Candidates {
+		if o.Ref == c.Ref {
+			continue
+		}
+		p.f("    not chosen: %s, found by rule %d", o.Ref.String(), o.Rule+1)
+		if !o.Exact {
+			p.f(", in part")
+		}
+		if !o.Modified.IsZero() {
+			p.f(", changed %s", at(o.Modified))
+		}
+		p.f("\n")
+	}
+}
+
+func printRecord(p *printer, r store.Record) {
+	p.f("  record %s: ", styled{r.Key, cyan})
+	switch {
+	case r.Retracted:
+		p.f("%s/%s, archived %s because the call no longer yields it\n", r.Object, r.ID, at(r.Gone))
+	case !r.Gone.IsZero():
+		p.f("%s/%s, deleted in the CRM (noticed %s); `callsync resync --recreate` makes it anew\n", r.Object, r.ID, at(r.Gone))
+	case r.ID == "" && !r.Intent.IsZero():
+		p.f("%s, was about to be created %s; looked up before it is tried again\n", r.Object, at(r.Intent))
+	case r.ID == "":
+		p.f("%s, not created yet\n", r.Object)
+	default:
+		p.f("%s/%s\n", r.Object, r.ID)
+	}
+	t := newTable()
+	t.indent = "    "
+	for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
+		v := r.Properties[name]
+		t.row(name, styled{v.Kept, yellow}, valueText(v.Value, v.Wire))
+	}
+	t.print(p)
+	if len(r.Links) > 0 {
+		links := make([]string, len(r.Links))
+		for i, l := range r.Links {
+			links[i] = l.String()
+		}
+		p.f("    linked to %s\n", strings.Join(links, ", "))
+	}
+}
+
+func valueText(v crm.Value, wire string) string {
+	switch {
+	case v.IsNull():
+		return "(empty)"
+	case wire != "" && wire != v.Text:
+		return v.String() + " → " + wire
+	default:
+		return v.String()
+	}
+}

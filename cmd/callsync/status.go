@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+type statusCmd struct{ output }
+
+func (c *statusCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	status, err := s.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.out.json(status)
+	}
+	printStatus(a.out, status)
+	return nil
+}
+
+func printStatus(p *printer, s admin.Status) {
+	if s.Daemon {
+		p.f("%s, callsync %s, up %s", styled{"running", green}, s.Build.Version, span(now().Sub(s.Started)))
+		if len(s.Receivers) > 0 {
+			p.f(", deliveries at %s", strings.Join(s.Receivers, ", "))
+		}
+		p.f("\n")
+	} else {
+		p.f("%s: this is what the journal says; nothing is received or synced\n", styled{"no daemon is running", yellow})
+	}
+	p.f("journal: %s, %s", count(s.Journal.Calls, "call"), size(s.Journal.Bytes))
+	var verdicts []string
+	for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
+		if n := s.Journal.Deliveries[v]; n > 0 {
+			verdicts = append(verdicts, fmt.Sprintf("%d %s", n, v))
+		}
+	}
+	if len(verdicts) > 0 {
+		p.f("; deliveries: %s", strings.Join(verdicts, ", "))
+	}
+	p.f("\n")
+	for _, d := range s.Destinations {
+		printDestination(p, d, s.Daemon)
+	}
+	for _, r := range s.Reasons {
+		p.f("%s %s\n", styled{"note:", yellow}, r)
+	}
+}
+
+func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
+	p.f("\n%s", styled{d.Destination, bold})
+	if d.Type != d.Destination {
+		p.f(" (%s)", d.Type)
+	}
+	if daemon || d.Phase == sync.Paused {
+		p.f(": %s", phaseText(d.Phase))
+	}
+	if d.CRM.Account != "" {
+		p.f(", account %s", d.CRM.Account)
+	}
+	p.f("\n")
+	if d.Reason != "" {
+		p.f("  %s\n", styled{d.Reason, yellow})
+	}
+	if d.Hint != "" {
+		p.f("  %s\n", d.Hint)
+	}
+	if d.Phase != sync.Running && !d.Until.IsZero() {
+		p.f("  goes on by itself %s\n", ago(d.Until, now()))
+	}
+	var states []string
+	for _, st := range store.Statuses() {
+		if n := d.Calls[st]; n > 0 {
+			states = append(states, fmt.Sprintf("%d %s", n, st))
+		}
+	}
+	if len(states) == 0 {
+		states = []string{"none yet"}
+	}
+	p.f("  calls    %s\n", strings.Join(states, ", "))
+	if !d.Oldest.IsZero() {
+		p.f("  oldest   on its way since %s (%s)\n", at(d.Oldest), ago(d.Oldest, now()))
+	}
+	if !d.LastSync.IsZero() {
+		p.f("  synced   %s\n", ago(d.LastSync, now()))
+	}
+	p.f("  mapping  %s, version %s\n", d.MappingFile.Name, d.MappingFile.Version)
+	if d.MappingFile.Problem != "" {
+		p.f("           %s\n", styled{"the file has changed and cannot be used: " + d.MappingFile.Problem, red})
+	}
+	if d.CRM.QuotaLimit > 0 {
+		p.f("  quota    %d of %d used today\n", d.CRM.QuotaUsed, d.CRM.QuotaLimit)
+	}
+	if len(d.CRM.Requests) > 0 {
+		var total int64
+		for _, n := range d.CRM.Requests {
+			total += n
+		}
+		p.f("  requests %d since start: %s\n", total, operations(d.CRM.Requests))
+	}
+}
+
+// operations lists operations, most frequent first.
+func operations[N ~int | ~int64](counts map[string]N) string {
+	names := make([]string, 0, len(counts))
+	for name := range counts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if counts[a] != counts[b] {
+			return int(counts[b] - counts[a])
+		}
+		return strings.Compare(a, b)
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %d", name, counts[name])
+	}
+	return strings.Join(names, ", ")
+}
+
+func phaseText(phase sync.Phase) styled {
+	c := yellow
+	if phase == sync.Running {
+		c = green
+	}
+	return styled{string(phase), c}
+}
