@@ -50,8 +50,8 @@ type Journal interface {
 // An Inbox takes deliveries: the receiver's view.
 type Inbox interface {
 	// Deliver decides what a delivery is, records it and, if it is new or
-	// changed, makes its call due for every enrolled destination. The error
-	// wraps ErrUnavailable when nothing could be recorded.
+	// changed, makes its call due for every enrolled destination from d.At on. The
+	// error wraps ErrUnavailable when nothing could be recorded.
 	Deliver(ctx context.Context, d Delivery) (Receipt, error)
 }
 
@@ -89,7 +89,8 @@ type Queue interface {
 	// People returns what callsync last applied to people; unknown ones are
 	// absent.
 	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]Person, error)
-	// Apply records what a round decided or did, in one transaction.
+	// Apply records what a round decided or did, in one transaction. Calls the
+	// journal does not have are left out of it.
 	Apply(ctx context.Context, destination string, u Update) error
 
 	// Request makes calls due now for a destination, also ones it never saw,
@@ -120,7 +121,8 @@ type Reader interface {
 
 // A Keeper keeps what is not about one call.
 type Keeper interface {
-	// PutMapping keeps a mapping file's source under its version.
+	// PutMapping keeps a mapping file's source under its version; one that is kept
+	// already stays as it is.
 	PutMapping(ctx context.Context, m MappingVersion) error
 	// Mapping returns a version kept before, or ErrNotFound.
 	Mapping(ctx context.Context, version string) (MappingVersion, error)
@@ -289,7 +291,7 @@ type Applied struct {
 	// field's write mode protects. Wrote is then what callsync last did write.
 	Kept  string    `json:"kept,omitempty"`
 	Wrote crm.Value `json:"wrote,omitzero"`
-	// Call and At name the call the value came from; on people only.
+	// Call and At name the call whose claim this was; on people only.
 	Call string    `json:"call,omitempty"`
 	At   time.Time `json:"at,omitzero"`
 }
@@ -331,7 +333,9 @@ type Identity struct {
 // A Person is what callsync last applied to a person.
 type Person struct {
 	Properties map[string]Applied `json:"properties,omitempty"`
-	Created    string             `json:"created,omitempty"` // the call for which callsync created them
+	// Claims are what calls want of each property, newest call first.
+	Claims  map[string][]Claim `json:"claims,omitempty"`
+	Created string             `json:"created,omitempty"` // the call for which callsync created them
 	// MovedTo names who this person became: merged into another, or converted.
 	MovedTo crm.Ref `json:"movedTo,omitzero"`
 }
@@ -349,10 +353,14 @@ type Work struct {
 type Update struct {
 	States     map[string]State    // by callID; see below
 	Records    map[string][]Record // by callID: replaced by key
-	Forget     map[string][]string // by callID: record keys to drop
+	Forget     map[string][]string // by callID: record keys to drop, before Records are written
 	Identities map[string]Identity // by identity key; a zero Identity drops it
 	People     map[crm.Ref]Person  // replaced whole
-	Moved      map[crm.Ref]crm.Ref // people merged or converted: what was applied goes along
+	// Moved are people who were merged or converted. What is known of them goes
+	// along ([Person.Join]), identities that named them name who they became, and
+	// of themselves only MovedTo is left. States and links of records stay as
+	// they are. It happens before Identities and People, which have the last word.
+	Moved map[crm.Ref]crm.Ref
 }
 
 // State updates meet newer wishes: when a delivery or request raised Wanted
@@ -386,8 +394,8 @@ type CallFilter struct {
 	Until       time.Time // received before
 	Result      julian.ResultType
 	Agent       string
-	Destination string // State and the listed states concern this one only
-	Status      Status
+	Destination string // Status and the listed states concern this one only
+	Status      Status // at any destination, if Destination is empty
 	Limit       int
 }
 

@@ -197,6 +197,7 @@ func destinationOf(moved map[crm.Ref]crm.Ref, ref crm.Ref) crm.Ref {
 	return next
 }
 
+// movePerson leaves a note of where old went.
 func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 	people := t.Bucket(personBucket)
 	var a, b store.Person
@@ -204,11 +205,14 @@ func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 	if err != nil {
 		return err
 	}
-	if had {
-		if _, err := load(people, personKey(destination, next), &b); err != nil {
-			return err
-		}
-		value, err := encodeRow(joinPeople(a, b))
+	known, err := load(people, personKey(destination, next), &b)
+	if err != nil {
+		return err
+	}
+	if known || had && a.MovedTo.IsZero() {
+		b.Join(a)
+		b.MovedTo = crm.Ref{} // next is there, whatever an older note says
+		value, err := encodeRow(b)
 		if err != nil {
 			return err
 		}
@@ -216,27 +220,11 @@ func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 			return err
 		}
 	}
-	moved, err := encodeRow(store.Person{MovedTo: next})
+	note, err := encodeRow(store.Person{MovedTo: next})
 	if err != nil {
 		return err
 	}
-	return people.Put(personKey(destination, old), moved)
-}
-
-// joinPeople adds what was applied to old to what was applied to next.
-func joinPeople(old, next store.Person) store.Person {
-	if next.Created == "" {
-		next.Created = old.Created
-	}
-	if next.Properties == nil {
-		next.Properties = make(map[string]store.Applied, len(old.Properties))
-	}
-	for name, v := range old.Properties {
-		if own, ok := next.Properties[name]; !ok || v.At.After(own.At) {
-			next.Properties[name] = v
-		}
-	}
-	return next
+	return people.Put(personKey(destination, old), note)
 }
 
 func (t *tx) moveIdentities(destination string, old, next crm.Ref) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -24,27 +23,36 @@ const zipFrom = 256
 // frame claims.
 const maxUnpacked = 1 << 30
 
-var encoder = sync.OnceValue(func() *zstd.Encoder {
+// One encoder and one decoder serve all journals; both may be used concurrently.
+// They are ready before any journal is, so that one opened in a bubble of
+// testing/synctest does not tie them to it.
+var (
+	encoder = newEncoder()
+	decoder = newDecoder()
+)
+
+func newEncoder() *zstd.Encoder {
 	// A window of 1 MiB reaches as far as repetition in a transcript does, and
 	// keeps an idle encoder small.
 	e, err := zstd.NewWriter(nil, zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(err) // the options are constants
 	}
+	e.EncodeAll([]byte{0}, nil)
 	return e
-})
+}
 
-var decoder = sync.OnceValue(func() *zstd.Decoder {
+func newDecoder() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(0))
 	if err != nil {
 		panic(err) // the options are constants
 	}
 	return d
-})
+}
 
 func pack(data []byte) []byte {
 	if len(data) >= zipFrom {
-		out := encoder().EncodeAll(data, []byte{zipped})
+		out := encoder.EncodeAll(data, []byte{zipped})
 		if len(out) <= len(data) {
 			return bytes.Clone(out)
 		}
@@ -61,7 +69,7 @@ func unpack(value []byte) ([]byte, error) {
 	case plain:
 		return append([]byte{}, value[1:]...), nil
 	case zipped:
-		return decoder().DecodeAll(value[1:], nil)
+		return decoder.DecodeAll(value[1:], nil)
 	default:
 		return nil, fmt.Errorf("a value packed in the unknown way %d", value[0])
 	}

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -65,20 +66,25 @@ func (j *Journal) Set(ctx context.Context, name, value string) error {
 // may grow while a slow w is written to.
 func (j *Journal) Backup(ctx context.Context, w io.Writer) error {
 	return j.view(ctx, func(t *bbolt.Tx) error {
-		_, err := t.WriteTo(cancelled{ctx, w})
-		return err
+		out := &copier{ctx: ctx, to: w}
+		if _, err := t.WriteTo(out); err != nil {
+			return cmp.Or(out.err, err)
+		}
+		return nil
 	})
 }
 
-// cancelled is a writer that stops when its context ends.
-type cancelled struct {
+// A copier stops when its context ends, and remembers why writing failed, which
+// bbolt only puts into words.
+type copier struct {
 	ctx context.Context
-	io.Writer
+	to  io.Writer
+	err error
 }
 
-func (c cancelled) Write(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+func (c *copier) Write(p []byte) (n int, err error) {
+	if c.err = c.ctx.Err(); c.err == nil {
+		n, c.err = c.to.Write(p)
 	}
-	return c.Writer.Write(p)
+	return n, c.err
 }

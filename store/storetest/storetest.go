@@ -33,6 +33,10 @@ func Run(t *testing.T, open Open) {
 		tests []test
 	}{
 		{"Inbox", inboxTests},
+		{"Queue", queueTests},
+		{"Apply", applyTests},
+		{"Reader", readerTests},
+		{"Keeper", keeperTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// A Claim is the value one call wants a person's property to have. For each
+// property the newest call that has a value wins, whichever arrived first; the
+// older claims are kept, so that a correction of the newest can fall back to
+// them.
+type Claim struct {
+	Value crm.Value     `json:"value"`
+	Write crm.WriteMode `json:"write"`
+	Call  string        `json:"call"`
+	At    time.Time     `json:"at"`
+}
+
+// maxClaims is how many claims to a property are remembered, the newest ones.
+const maxClaims = 16
+
+func (c Claim) compare(d Claim) int {
+	return cmp.Or(d.At.Compare(c.At), cmp.Compare(d.Call, c.Call)) // newest first
+}
+
+// Stake puts a call's claim to a property in place of the one it had. A null
+// value withdraws it.
+func (p *Person) Stake(name string, c Claim) {
+	claims := slices.DeleteFunc(slices.Clone(p.Claims[name]), func(x Claim) bool { return x.Call == c.Call })
+	if !c.Value.IsNull() {
+		claims = append(claims, c)
+		slices.SortFunc(claims, Claim.compare)
+	}
+	if p.Claims == nil {
+		p.Claims = map[string][]Claim{}
+	}
+	if len(claims) == 0 {
+		delete(p.Claims, name)
+		return
+	}
+	p.Claims[name] = claims[:min(len(claims), maxClaims)]
+}
+
+// Top is the claim that wins a property; ok is false when there is none.
+func (p *Person) Top(name string) (c Claim, ok bool) {
+	if claims := p.Claims[name]; len(claims) > 0 {
+		return claims[0], true
+	}
+	return Claim{}, false
+}
+
+// Join adds what is known of old, a person who became p.
+func (p *Person) Join(old Person) {
+	if p.Created == "" {
+		p.Created = old.Created
+	}
+	if p.Properties == nil {
+		p.Properties = make(map[string]Applied, len(old.Properties))
+	}
+	for name, v := range old.Properties {
+		if own, ok := p.Properties[name]; !ok || v.At.After(own.At) {
+			p.Properties[name] = v
+		}
+	}
+	for name, claims := range old.Claims {
+		for _, c := range claims {
+			if !slices.ContainsFunc(p.Claims[name], func(x Claim) bool { return x.Call == c.Call }) {
+				p.Stake(name, c)
+			}
+		}
+	}
+}
