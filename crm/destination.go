@@ -140,6 +140,10 @@ type Change struct {
 type Result struct {
 	ID  string
 	Err error
+	// Skipped names properties that were left out because the record's type
+	// does not take them in this way: one writable only at creation, or one that
+	// belongs to another type of person. It is no error.
+	Skipped []string
 }
 
 // Status is what a connector knows about its limits.

@@ -1,0 +1,197 @@
+package salesforce
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/simpleforce/simpleforce"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// maxHops bounds a chain of merges and conversions.
+const maxHops = 8
+
+// A row is a record as a query returned it.
+type row struct {
+	ref      crm.Ref
+	deleted  bool
+	modified time.Time
+	created  time.Time
+	// next is the record that took this one's place, if one did.
+	next   crm.Ref
+	fields simpleforce.SObject
+}
+
+// bookkeeping are the columns every row is read with, where the object has them.
+var bookkeeping = []string{
+	"IsDeleted", "LastModifiedDate", "CreatedDate", "MasterRecordId",
+	"IsConverted", "ConvertedContactId", "IsPersonAccount", "AccountId",
+}
+
+// selectColumns are the columns to read an object's rows with, the named
+// properties among them as far as the object has them.
+func selectColumns(d *description, properties ...string) []string {
+	names := append([]string{}, properties...)
+	if isPerson(d.object) {
+		names = append(names, bookkeeping...)
+	} else {
+		names = append(names, bookkeeping[:3]...)
+	}
+	cols := []string{"Id"}
+	for _, name := range d.columns(names...) {
+		if name != "Id" {
+			cols = append(cols, name)
+		}
+	}
+	return cols
+}
+
+func newRow(d *description, fields simpleforce.SObject) row {
+	id, _ := id18(stringOf(fields["Id"]))
+	r := row{ref: crm.Ref{Object: d.object, ID: id}, fields: fields}
+	r.deleted = truth(fields["IsDeleted"])
+	r.modified = instant(fields["LastModifiedDate"])
+	r.created = instant(fields["CreatedDate"])
+	if master, ok := id18(stringOf(fields["MasterRecordId"])); ok && r.deleted {
+		r.next = crm.Ref{Object: d.object, ID: master}
+	}
+	if person, ok := id18(stringOf(fields["ConvertedContactId"])); ok && truth(fields["IsConverted"]) {
+		r.next = crm.Ref{Object: contact, ID: person}
+	}
+	// The contact inside a Person Account is written through its account.
+	if account, ok := id18(stringOf(fields["AccountId"])); ok && d.object == contact && truth(fields["IsPersonAccount"]) && !r.deleted {
+		r.next = crm.Ref{Object: personAccount, ID: account}
+	}
+	return r
+}
+
+// load reads records by id and follows merges and conversions to the record
+// that answers now. A record that is deleted, or not there, is absent from the
+// answer.
+func (c *Connector) load(ctx context.Context, refs []crm.Ref, properties []string) (map[crm.Ref]row, error) {
+	at := map[crm.Ref]crm.Ref{} // where each ref's chain has got to
+	for _, r := range refs {
+		if id, ok := id18(r.ID); ok {
+			at[r] = crm.Ref{Object: r.Object, ID: id}
+		}
+	}
+	seen := map[crm.Ref]row{}
+	out := map[crm.Ref]row{}
+	for hop := 0; hop < maxHops && len(at) > 0; hop++ {
+		if err := c.loadInto(ctx, seen, at, properties); err != nil {
+			return nil, err
+		}
+		for asked, current := range at {
+			r, ok := seen[current]
+			switch {
+			case !ok:
+				delete(at, asked)
+			case !r.next.IsZero():
+				at[asked] = r.next
+			default:
+				if !r.deleted {
+					out[asked] = r
+				}
+				delete(at, asked)
+			}
+		}
+	}
+	return out, nil
+}
+
+// loadInto reads the rows that at points to and seen lacks.
+func (c *Connector) loadInto(ctx context.Context, seen map[crm.Ref]row, at map[crm.Ref]crm.Ref, properties []string) error {
+	wanted := map[string][]string{}
+	for _, r := range at {
+		if _, ok := seen[r]; !ok {
+			wanted[r.Object] = append(wanted[r.Object], r.ID)
+		}
+	}
+	for object, ids := range wanted {
+		d, err := c.catalog.get(ctx, object)
+		if isAbsent(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s := selection{columns: selectColumns(d, properties...), from: d.table}
+		for _, statement := range s.statements(idConditions("Id", ids)) {
+			found, err := c.client.query(ctx, object+" query", statement, true)
+			if err != nil {
+				return err
+			}
+			for _, fields := range found {
+				r := newRow(d, fields)
+				if object == personAccount && !truth(fields["IsPersonAccount"]) {
+					continue
+				}
+				seen[r.ref] = r
+			}
+		}
+	}
+	return nil
+}
+
+// Read implements [crm.Destination].
+func (c *Connector) Read(ctx context.Context, refs []crm.Ref, properties []string) ([]crm.Snapshot, error) {
+	rows, err := c.load(ctx, refs, properties)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]crm.Snapshot, len(refs))
+	for i, ref := range refs {
+		r, ok := rows[ref]
+		if !ok {
+			out[i].Gone = true
+			continue
+		}
+		d, err := c.catalog.get(ctx, r.ref.Object)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = crm.Snapshot{Ref: r.ref, Modified: r.modified, Properties: map[string]string{}}
+		for _, p := range properties {
+			if f, ok := d.fields[p]; ok {
+				if v := text(r.fields[f.Name]); v != "" {
+					out[i].Properties[p] = v
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// text is a JSON value as crm.Same understands it.
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	default:
+		return ""
+	}
+}
+
+func stringOf(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func truth(v any) bool {
+	b, _ := v.(bool)
+	return b
+}
+
+func instant(v any) time.Time {
+	t, err := crm.ParseTime(stringOf(v))
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
