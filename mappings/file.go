@@ -28,6 +28,7 @@ type contactRule struct {
 	create   *createRule
 	fields   []fieldRule
 	unlinked bool
+	pos      crm.Pos // of `object`
 }
 
 type matchRule struct {
@@ -280,8 +281,9 @@ func (d *decoder) readContact(n *node) {
 	case object == nil:
 		d.fail(n.pos, "contact", "[contact] does not say which object holds people", `add object = "contacts"; in Salesforce object = ["Contact", "Lead"]`)
 	case object.kind == kindString:
-		c.objects = []string{object.str}
+		c.objects, c.pos = []string{object.str}, object.pos
 	case d.is(object, "object", kindArray):
+		c.pos = object.pos
 		for _, o := range object.items {
 			c.objects = append(c.objects, d.text(o, "object"))
 		}

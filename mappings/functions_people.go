@@ -153,8 +153,13 @@ func address(s string) string {
 	return s
 }
 
-func owner(_ *run, a []any) (any, error) {
-	return crm.LookupOf("owner", address(str(a[0]))), nil
+func owner(r *run, a []any) (any, error) {
+	s := str(a[0])
+	mail := address(s)
+	if mail == "" && strings.TrimSpace(s) != "" {
+		r.warn("an owner is not given as an email address; the record gets no owner")
+	}
+	return crm.LookupOf("owner", mail), nil
 }
 
 func disposition(_ *run, a []any) (any, error) {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+	_ "time/tzdata" // so that zones are known, and the same, on every machine
 )
 
 var timeFunctions = map[string]function{
@@ -40,10 +42,8 @@ func instant(v any) any {
 // UTC, with a warning. "Local" is unknown: it differs between machines.
 func (r *run) zone(name any) *time.Location {
 	s := strings.TrimSpace(str(name))
-	if s != "" && s != "Local" {
-		if loc, err := time.LoadLocation(s); err == nil {
-			return loc
-		}
+	if loc := zoneNamed(s); loc != nil {
+		return loc
 	}
 	if s == "" {
 		r.warn("the call has no time zone; local times are in UTC")
@@ -51,6 +51,24 @@ func (r *run) zone(name any) *time.Location {
 		r.warn("the time zone is not one of the IANA database; local times are in UTC")
 	}
 	return time.UTC
+}
+
+// zones remembers the zones that exist; there are some 600.
+var zones sync.Map
+
+func zoneNamed(name string) *time.Location {
+	if loc, ok := zones.Load(name); ok {
+		return loc.(*time.Location)
+	}
+	if name == "" || name == "Local" {
+		return nil
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil
+	}
+	zones.Store(name, loc)
+	return loc
 }
 
 func dateIn(r *run, a []any) (any, error) {

@@ -35,6 +35,7 @@ type program struct {
 	literals []literal // texts the result may be, where they stand in the file
 	reads    []string  // the names it reads: "callResult.summary"
 	usesRaw  bool
+	limit    int // characters that the result is cut to by the expression; 0 for none
 }
 
 // A literal is a text constant that an expression may give as its result.
@@ -105,6 +106,7 @@ func compile(n *node, env types.Map) (*program, *Error) {
 	p.out = *tree.Nature()
 	p.literals = p.findLiterals(tree)
 	p.reads = findReads(tree)
+	p.limit = findLimit(tree)
 	p.usesRaw = slices.ContainsFunc(p.reads, func(s string) bool { return s == "raw" || strings.HasPrefix(s, "raw.") })
 	p.run, err = guard(func() (*vm.Program, error) { return expr.Compile(n.str, looseOptions...) })
 	if err != nil {
@@ -309,6 +311,28 @@ func (p *program) findLiterals(n ast.Node) []literal {
 		return p.findLiterals(n.Expr)
 	}
 	return nil
+}
+
+// findLimit answers n of an expression that ends in truncate(…, n).
+func findLimit(n ast.Node) int {
+	for {
+		let, ok := n.(*ast.VariableDeclaratorNode)
+		if !ok {
+			break
+		}
+		n = let.Expr
+	}
+	call, ok := n.(*ast.CallNode)
+	if !ok || len(call.Arguments) < 2 {
+		return 0
+	}
+	if name := path(call.Callee); name != "truncate" && name != "htmlTruncate" {
+		return 0
+	}
+	if n, ok := call.Arguments[1].(*ast.IntegerNode); ok {
+		return n.Value
+	}
+	return 0
 }
 
 // findReads collects the names an expression reads from its environment, with

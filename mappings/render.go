@@ -22,8 +22,8 @@ type renderer struct {
 	env    map[string]any
 	run    *run
 	vm     vm.VM
-	// record, when set, hears of every field that is evaluated.
-	record func(block string, index int, f fieldRule, v crm.Value, env map[string]any)
+	// observe, when set, hears of every rule that is applied.
+	observe func(Rule)
 }
 
 func newRenderer(m *Mapping, c *julian.Call, received time.Time) *renderer {
@@ -62,7 +62,7 @@ func runtimeMessage(at *file.Error) string {
 	return "the expression fails on this call's values"
 }
 
-func (r *renderer) condition(p *program) (bool, error) {
+func (r *renderer) condition(p *program, rule Rule) (bool, error) {
 	v, err := r.eval(p)
 	if err != nil {
 		return false, err
@@ -71,6 +71,7 @@ func (r *renderer) condition(p *program) (bool, error) {
 	if err != nil {
 		return false, r.failAt(p, err.Error(), "")
 	}
+	r.note(rule, p, yes)
 	return yes, nil
 }
 
@@ -93,22 +94,22 @@ func (r *renderer) value(s source) (crm.Value, error) {
 	return value, nil
 }
 
-func (m *Mapping) render(c *julian.Call, received time.Time, record func(string, int, fieldRule, crm.Value, map[string]any)) (*crm.Desired, error) {
+func (m *Mapping) render(c *julian.Call, received time.Time, observe func(Rule)) (*crm.Desired, error) {
 	d := &crm.Desired{CallID: c.CallID, At: received.UTC(), Interim: c.Interim()}
 	if c.ScheduledAt != nil {
 		d.At = c.ScheduledAt.UTC()
 	}
 	r := newRenderer(m, c, received)
-	r.record = record
+	r.observe = observe
 	for _, route := range m.def.routes {
-		yes, err := r.condition(route.when)
+		yes, err := r.condition(route.when, Rule{Kind: RuleRoute})
 		if err != nil {
 			return nil, err
 		}
 		switch {
 		case !yes:
 		case route.to != nil:
-			return route.to.render(c, received, record)
+			return route.to.render(c, received, observe)
 		default:
 			d.Skip = route.skip
 			return d, nil
@@ -141,7 +142,13 @@ func (r *renderer) person(c *contactRule) (crm.Person, error) {
 		if err != nil {
 			return p, err
 		}
-		if text := r.matchValue(rule.kind, v); text != "" {
+		text := r.matchValue(rule.kind, v)
+		note := Rule{Kind: RuleMatch, Name: rule.property, Pos: rule.pos}
+		if text == "" {
+			note.Note = "identifies nobody, so the rule is passed over"
+		}
+		r.noteSource(note, rule.value, v)
+		if text != "" {
 			p.Match = append(p.Match, crm.Match{Rule: i, Property: rule.property, Value: text, Kind: rule.kind, Pos: rule.pos})
 		}
 	}
@@ -150,7 +157,7 @@ func (r *renderer) person(c *contactRule) (crm.Person, error) {
 		return p, err
 	}
 	var err error
-	p.Fields, err = r.fields(c.fields, "contact", 0)
+	p.Fields, err = r.fields(c.fields, "")
 	return p, err
 }
 
@@ -203,6 +210,7 @@ func (r *renderer) create(c *contactRule, p *crm.Person) error {
 		if err != nil {
 			return err
 		}
+		r.note(Rule{Kind: RuleCreate}, c.create.when, v)
 		switch v := v.(type) {
 		case nil:
 		case bool:
@@ -228,16 +236,14 @@ func (r *renderer) create(c *contactRule, p *crm.Person) error {
 	return nil
 }
 
-func (r *renderer) fields(rules []fieldRule, block string, index int) ([]crm.Field, error) {
+func (r *renderer) fields(rules []fieldRule, key string) ([]crm.Field, error) {
 	fields := make([]crm.Field, 0, len(rules))
 	for _, f := range rules {
 		v, err := r.value(f.value)
 		if err != nil {
 			return nil, err
 		}
-		if r.record != nil {
-			r.record(block, index, f, v, r.env)
-		}
+		r.noteSource(Rule{Kind: RuleField, Record: key, Name: f.name, Pos: f.pos, Write: f.write}, f.value, v)
 		fields = append(fields, crm.Field{Name: f.name, Value: v, Write: f.write, Pos: f.pos, Object: f.object})
 	}
 	return fields, nil
@@ -246,7 +252,7 @@ func (r *renderer) fields(rules []fieldRule, block string, index int) ([]crm.Fie
 func (r *renderer) block(b blockRule) ([]crm.Record, error) {
 	key := r.callID + "#" + b.key
 	if b.forEach == nil {
-		return r.item(b, key, 0)
+		return r.item(b, key)
 	}
 	v, err := r.eval(b.forEach)
 	if err != nil {
@@ -256,6 +262,7 @@ func (r *renderer) block(b blockRule) ([]crm.Record, error) {
 	if !ok && v != nil {
 		return nil, r.failAt(b.forEach, "`for_each` must give a list, this is "+valueName(v), "")
 	}
+	r.note(Rule{Kind: RuleForEach, Record: key}, b.forEach, v)
 	defer func() {
 		delete(r.env, "item")
 		delete(r.env, "index")
@@ -263,7 +270,7 @@ func (r *renderer) block(b blockRule) ([]crm.Record, error) {
 	var records []crm.Record
 	for i, item := range list {
 		r.env["item"], r.env["index"] = item, i
-		one, err := r.item(b, key+"/"+strconv.Itoa(i), i)
+		one, err := r.item(b, key+"/"+strconv.Itoa(i))
 		if err != nil {
 			return nil, err
 		}
@@ -272,15 +279,15 @@ func (r *renderer) block(b blockRule) ([]crm.Record, error) {
 	return records, nil
 }
 
-func (r *renderer) item(b blockRule, key string, index int) ([]crm.Record, error) {
+func (r *renderer) item(b blockRule, key string) ([]crm.Record, error) {
 	if err := r.run.spend(turnCost); err != nil {
 		return nil, r.failAt(b.when, err.Error(), "")
 	}
-	yes, err := r.condition(b.when)
+	yes, err := r.condition(b.when, Rule{Kind: RuleWhen, Record: key})
 	if err != nil || !yes {
 		return nil, err
 	}
-	fields, err := r.fields(b.fields, b.key, index)
+	fields, err := r.fields(b.fields, key)
 	if err != nil {
 		return nil, err
 	}

@@ -368,7 +368,7 @@ func integerArithmetic(op string, a, b int) (any, error) {
 
 const maxRange = 10_000
 
-func numberRange(_ *run, a []any) (any, error) {
+func numberRange(r *run, a []any) (any, error) {
 	from, ok1 := a[0].(int)
 	to, ok2 := a[1].(int)
 	if !ok1 || !ok2 || to < from {
@@ -381,7 +381,7 @@ func numberRange(_ *run, a []any) (any, error) {
 	for i := from; i <= to; i++ {
 		out = append(out, i)
 	}
-	return out, nil
+	return out, r.spend(turnCost * len(out))
 }
 
 func toFloat(v any) (float64, bool) {
