@@ -33,7 +33,9 @@ func (w *window) within(now time.Time, d time.Duration) int {
 	for i < len(w.at) && now.Sub(w.at[i]) >= d {
 		i++
 	}
-	w.at = append(w.at[:0], w.at[i:]...)
+	if i > 0 {
+		w.at = append(w.at[:0], w.at[i:]...)
+	}
 	return len(w.at)
 }
 
@@ -66,7 +68,7 @@ func (s *Server) spend(header http.Header, now time.Time, g *grant, search bool)
 	}
 	made := app.within(now, tenSeconds)
 	today := l.usedToday(now, s.opts.Zone)
-	inWindow := !search || set.SearchesCountInWindow
+	inWindow := set.TenSecondLimit > 0 && (!search || set.SearchesCountInWindow)
 
 	var fail *apiError
 	var wait time.Duration
@@ -77,10 +79,10 @@ func (s *Server) spend(header http.Header, now time.Time, g *grant, search bool)
 		wait = time.Date(y, m, d+1, 0, 0, 0, 0, s.opts.Zone).Sub(now)
 	case search && set.SearchesPerSecond > 0 && l.searches.within(now, time.Second) >= set.SearchesPerSecond:
 		fail, wait = tooMany(policySecond), time.Second
-	case inWindow && set.TenSecondLimit > 0 && made >= set.TenSecondLimit:
+	case inWindow && made >= set.TenSecondLimit:
 		fail, wait = tooMany(policyTenSeconds), app.at[0].Add(tenSeconds).Sub(now)
 	default:
-		if search {
+		if search && set.SearchesPerSecond > 0 {
 			l.searches.at = append(l.searches.at, now)
 		}
 		if inWindow {

@@ -83,10 +83,9 @@ func (s *Server) checkCreate(t *objectType, props map[string]*string, assoc []as
 	if fail != nil {
 		return nil, fail
 	}
-	if t.activity && values["hs_timestamp"] == "" {
+	if lacking := s.lacking(t, values); lacking != nil {
 		e := invalid(fmt.Sprintf("Error creating %s. Some required properties were not set.", t.singular))
-		e.SubCategory = "crm.objects.REQUIRED_PROPERTIES_MISSING"
-		e.Context = map[string][]string{"properties": {"hs_timestamp"}}
+		e.Context = map[string][]string{"properties": lacking}
 		return nil, e
 	}
 	if fail := s.checkUnique(t, nil, values, taken); fail != nil {
@@ -97,6 +96,20 @@ func (s *Server) checkCreate(t *objectType, props map[string]*string, assoc []as
 		return nil, fail
 	}
 	return &write{props: values, links: links}, nil
+}
+
+// lacking lists the properties a record cannot be created without. Source:
+// HubSpot calls, meetings, tasks, notes and contacts guides.
+func (s *Server) lacking(t *objectType, values map[string]string) []string {
+	switch {
+	case t.activity && values["hs_timestamp"] == "":
+		return []string{"hs_timestamp"}
+	case t.name != "contacts" || s.settings.NamelessContacts:
+		return nil
+	case values["email"] == "" && values["firstname"] == "" && values["lastname"] == "":
+		return []string{"email", "firstname", "lastname"}
+	}
+	return nil
 }
 
 func (s *Server) checkUpdate(r *record, props map[string]*string, taken claims) (*write, *apiError) {

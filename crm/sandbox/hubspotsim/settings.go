@@ -35,6 +35,9 @@ type Settings struct {
 	// Revoked refuses every token and every refresh token until it is unset.
 	Revoked bool `json:"revoked"`
 
+	// NamelessContacts lets contacts be created without email, firstname and
+	// lastname. The contacts guide requires one of them.
+	NamelessContacts bool `json:"namelessContacts"`
 	// UniqueProperties says on which object types a property with
 	// hasUniqueValue can be created. A type not named allows it.
 	UniqueProperties map[string]bool `json:"uniqueProperties"`
