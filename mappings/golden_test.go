@@ -107,6 +107,6 @@ func describeFields(b *strings.Builder, fields []crm.Field) {
 		if f.Value.IsNull() {
 			value = "nothing"
 		}
-		fmt.Fprintf(b, "  %s (%s, line %d): %s\n", strings.TrimPrefix(f.Object+"."+f.Name, "."), f.Write, f.Pos.Line, value)
+		fmt.Fprintf(b, "  %s (%s): %s\n", strings.TrimPrefix(f.Object+"."+f.Name, "."), f.Write, value)
 	}
 }

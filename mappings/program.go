@@ -160,12 +160,11 @@ func (p *program) compileError(err error, env types.Map) *Error {
 	case unknownName.MatchString(m):
 		name := unknownName.FindStringSubmatch(m)[1]
 		e.Text, e.Msg = name, fmt.Sprintf("unknown name %q", name)
-		if fn, ok := abolished[name]; ok {
-			e.Hint = fn
-		} else {
+		e.Hint = abolished[name]
+		if e.Hint == "" && name != strings.ToUpper(name) {
 			e.Hint = didYouMean(name, append(append(knownNames(env), functionNames()...), kept...))
 		}
-		if e.Hint == "" && !strings.Contains(name, "(") {
+		if e.Hint == "" {
 			e.Hint = fmt.Sprintf("a fixed text is written in quotes of its own: \"'%s'\"", name)
 		}
 	case unknownField.MatchString(m):
@@ -176,13 +175,35 @@ func (p *program) compileError(err error, env types.Map) *Error {
 			e.Hint = "a field the documentation does not list is reached as raw." + name
 		}
 	case noSuchCall.MatchString(m):
-		e.Hint = usage(noSuchCall.FindStringSubmatch(m)[1])
+		name := noSuchCall.FindStringSubmatch(m)[1]
+		if better := p.retry(name, env); better != nil {
+			return better
+		}
+		e.Hint = usage(name)
 	case badArgument.MatchString(m):
 		sub := badArgument.FindStringSubmatch(m)
 		e.Msg = fmt.Sprintf("%s wants %s here, this is %s", sub[3], typeName(sub[2]), typeName(sub[1]))
 		e.Hint = usage(sub[3])
 	}
 	return e
+}
+
+// retry looks for the argument at fault in a call of a function that can be
+// called in several ways, of which expr explains only the last.
+func (p *program) retry(name string, env types.Map) *Error {
+	f := functions[name]
+	if len(f.types) < 2 {
+		return nil
+	}
+	for _, form := range f.types {
+		options := append(slices.Clone(strictOptions), expr.Env(env), expr.Function(name, f.invoke, form))
+		_, err := guard(func() (*vm.Program, error) { return expr.Compile(p.at.str, options...) })
+		var at *file.Error
+		if errors.As(err, &at) && badArgument.MatchString(at.Message) {
+			return p.compileError(err, env)
+		}
+	}
+	return nil
 }
 
 // abolished explains functions of the expression language that are left out.

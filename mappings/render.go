@@ -48,18 +48,17 @@ func (r *renderer) eval(p *program) (any, error) {
 	return nil, e
 }
 
-// runtimeMessage is what an expression failed with. Only messages known to hold
-// no value of the call are passed on.
+// runtimeMessage is what an expression failed with. The expression language's
+// own messages may hold values of the call, so they are not passed on.
 func runtimeMessage(at *file.Error) string {
-	for _, known := range []string{"invalid operation", "memory budget exceeded", "reflect:", "integer divide by zero", "interface conversion", "cannot fetch", "cannot use", "cannot sort"} {
-		if strings.HasPrefix(at.Message, known) {
-			return at.Message
-		}
+	var own ruleError
+	switch {
+	case errors.As(at.Prev, &own):
+		return own.Error()
+	case strings.HasPrefix(at.Message, "memory budget exceeded"):
+		return errTooMuch.Error()
 	}
-	if at.Prev != nil {
-		return at.Prev.Error()
-	}
-	return "the expression fails on this call's values"
+	return "this does not work on what the call holds here; check the kind of value it gets"
 }
 
 func (r *renderer) condition(p *program, rule Rule) (bool, error) {

@@ -48,6 +48,7 @@ func (r *run) warn(text string) {
 // error, and so that work is counted:
 //
 //   - a field of nil, a missing key and an index out of range are nil;
+//   - a number beside a text is text;
 //   - nil is false as a condition, "" beside a text, and an empty list;
 //   - nil is neither less nor greater than anything; arithmetic on it is nil.
 type safety struct{}
@@ -139,9 +140,17 @@ func wrap(name string, n *ast.Node) { ast.Patch(n, operation(name, *n)) }
 // An operator works on values that may be missing.
 type operator func(r *run, a []any) (any, error)
 
+// A ruleError is an error of an operator here: its text holds no value of the
+// call, other than the texts of errors that the expression language makes.
+type ruleError struct{ error }
+
 func invoker(f operator) func(...any) (any, error) {
 	return func(params ...any) (any, error) {
-		return f(params[0].(*run), params[1:])
+		v, err := f(params[0].(*run), params[1:])
+		if err != nil {
+			return nil, ruleError{err}
+		}
+		return v, nil
 	}
 }
 
@@ -233,8 +242,10 @@ func textOperand(r *run, v any) (string, error) {
 		return "", nil
 	case string:
 		return v, r.spend(len(v))
+	case int, float64, bool:
+		return str(v), nil
 	default:
-		return "", fmt.Errorf("a text is wanted here, this is %s; text(…) makes one", valueName(v))
+		return "", fmt.Errorf("a text is wanted here, this is %s; for a list there is `in`", valueName(v))
 	}
 }
 
@@ -305,13 +316,32 @@ func add(r *run, a []any) (any, error) {
 	}
 	s, okS := x.(string)
 	t, okT := y.(string)
-	if okS && okT {
-		return s + t, r.spend(len(s) + len(t))
+	if !okS && !okT {
+		return arithmetic("+", x, y)
 	}
-	if okS || okT {
+	if !okS {
+		s, okS = scalar(x)
+	}
+	if !okT {
+		t, okT = scalar(y)
+	}
+	if !okS || !okT {
 		return nil, fmt.Errorf("+ cannot join %s and %s; text(…) makes a text of either", valueName(x), valueName(y))
 	}
-	return arithmetic("+", x, y)
+	if err := r.spend(len(s) + len(t)); err != nil {
+		return nil, err
+	}
+	return s + t, nil
+}
+
+// scalar is the text of a number or a bool: free-form variables hold now a text
+// and now a number under the same name.
+func scalar(v any) (string, bool) {
+	switch v.(type) {
+	case int, float64, bool:
+		return str(v), true
+	}
+	return "", false
 }
 
 func arithmetic(op string, x, y any) (any, error) {
