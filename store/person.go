@@ -26,6 +26,11 @@ func (c Claim) compare(d Claim) int {
 	return cmp.Or(d.At.Compare(c.At), cmp.Compare(d.Call, c.Call)) // newest first
 }
 
+// IsZero reports whether nothing is known of the person.
+func (p Person) IsZero() bool {
+	return len(p.Properties) == 0 && len(p.Claims) == 0 && p.Created == "" && p.MovedTo.IsZero()
+}
+
 // Stake puts a call's claim to a property in place of the one it had. A null
 // value withdraws it.
 func (p *Person) Stake(name string, c Claim) {

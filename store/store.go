@@ -291,6 +291,10 @@ type Applied struct {
 	// field's write mode protects. Wrote is then what callsync last did write.
 	Kept  string    `json:"kept,omitempty"`
 	Wrote crm.Value `json:"wrote,omitzero"`
+	// Unsure is true from before a request that writes Sent until its answer is
+	// in: the CRM may hold either. Sent has its lookup resolved.
+	Unsure bool      `json:"unsure,omitempty"`
+	Sent   crm.Value `json:"sent,omitzero"`
 	// Call and At name the call whose claim this was; on people only.
 	Call string    `json:"call,omitempty"`
 	At   time.Time `json:"at,omitzero"`
@@ -307,11 +311,14 @@ type Record struct {
 	Intent     time.Time          `json:"intent,omitzero"`
 	Properties map[string]Applied `json:"properties,omitempty"`
 	Links      []crm.Ref          `json:"links,omitempty"`
+	// Relink is true from before a request that changes Links until its answer
+	// is in; Links then holds both what was and what shall be.
+	Relink bool `json:"relink,omitempty"`
 	// Gone is when callsync learnt that somebody deleted it, or archived it
 	// itself; it is not made anew unless asked.
 	Gone time.Time `json:"gone,omitzero"`
 	// Retracted is true when callsync archived it because the call no longer
-	// yields it.
+	// yields it, or, while Gone is zero, was about to.
 	Retracted bool `json:"retracted,omitempty"`
 	// Keep leaves it in the CRM when the call no longer yields it.
 	Keep bool `json:"keep,omitempty"`

@@ -33,6 +33,12 @@ func (j *Journal) Apply(ctx context.Context, destination string, u store.Update)
 		}
 		people := t.Bucket(personBucket)
 		for _, row := range c.people {
+			if row.value == nil {
+				if err := people.Delete(row.key); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := people.Put(row.key, row.value); err != nil {
 				return err
 			}
@@ -46,7 +52,7 @@ type changes struct {
 	calls   []string // all that are concerned, sorted
 	states  map[string][]byte
 	records map[string][]row
-	people  []row
+	people  []row // without a value: dropped
 }
 
 type row struct {
@@ -82,6 +88,10 @@ func prepareUpdate(destination string, u store.Update) (*changes, error) {
 		ids[id] = true
 	}
 	for ref, p := range u.People {
+		if p.IsZero() {
+			c.people = append(c.people, row{key: personKey(destination, ref)})
+			continue
+		}
 		value, err := encodeRow(p)
 		if err != nil {
 			return nil, err

@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 		{"Apply", applyTests},
 		{"Reader", readerTests},
 		{"Keeper", keeperTests},
+		{"Concurrency", concurrencyTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
