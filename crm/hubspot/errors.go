@@ -1,0 +1,128 @@
+package hubspot
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// classify turns a refusal into the error the sync loop acts on. sent is the
+// request's body: nothing it holds may appear in the error.
+func (p *Portal) classify(op string, a *answer, f refusal, sent []byte) *crm.Error {
+	e := describe(op, a.status, f, sent)
+	e.RequestID = f.CorrelationID
+	if e.RequestID == "" {
+		e.RequestID = a.header.Get("X-HubSpot-Correlation-Id")
+	}
+	e.RetryAfter = retryAfter(a.header)
+	if e.Kind == crm.Quota {
+		p.pace.mu.Lock()
+		e.RetryAfter = p.pace.untilReset(a.header)
+		p.pace.mu.Unlock()
+	}
+	return e
+}
+
+// describe is classify without what only a whole answer has.
+func describe(op string, status int, f refusal, sent []byte) *crm.Error {
+	e := &crm.Error{Op: op, Status: status, Code: f.code(), Property: f.property()}
+	e.Kind = kindOf(status, f)
+	words := newRedactor(sent)
+	e.Message = words.clean(strings.Join(unique(f.messages()), "; "))
+	if e.Message == "" {
+		e.Message = http.StatusText(status)
+	}
+	if e.Kind == crm.Exists {
+		e.Existing.ID = f.existing()
+	}
+	e.Hint = hint(e, f)
+	return e
+}
+
+func kindOf(status int, f refusal) crm.ErrorKind {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, f.Category == "MISSING_SCOPES",
+		strings.HasSuffix(f.Category, "_AUTHENTICATION"):
+		return crm.Credential
+	case status == http.StatusTooManyRequests, f.Category == "RATE_LIMITS", f.ErrorType == "RATE_LIMIT":
+		if f.daily() {
+			return crm.Quota
+		}
+		return crm.Transient
+	case status >= 500, status < 400, // a redirect, where none belongs
+		status == http.StatusRequestTimeout, status == http.StatusLocked,
+		status == 477: // HubSpot's own: the portal is being moved (error handling guide)
+		return crm.Transient
+	case f.has("CONFLICTING_UNIQUE_VALUE"), status == http.StatusConflict, f.Category == "CONFLICT":
+		return crm.Exists
+	case f.Category == "OBJECT_NOT_FOUND", strings.HasSuffix(f.subCategory(), "INVALID_OBJECT_IDS"):
+		return crm.Gone
+	default:
+		return crm.Permanent
+	}
+}
+
+// statusOf gives a multi-status entry the HTTP status that it would have
+// had as an answer of its own.
+func statusOf(category string) int {
+	switch category {
+	case "CONFLICT":
+		return http.StatusConflict
+	case "OBJECT_NOT_FOUND":
+		return http.StatusNotFound
+	case "RATE_LIMITS":
+		return http.StatusTooManyRequests
+	case "MISSING_SCOPES":
+		return http.StatusForbidden
+	case "INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT":
+		return http.StatusInternalServerError
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+var hints = map[string]string{
+	"PROPERTY_DOESNT_EXIST":    "create the property in HubSpot or take it out of the mapping; `callsync check` shows the nearest existing name",
+	"INVALID_OPTION":           "the property has no such option; `callsync check` lists them",
+	"INVALID_EMAIL":            "HubSpot does not take this as an email address; clear or correct it in the mapping",
+	"READ_ONLY_VALUE":          "HubSpot computes this property; take it out of the mapping",
+	"CONFLICTING_UNIQUE_VALUE": "another record holds this unique value",
+	"EXPIRED_AUTHENTICATION":   "the token has expired; give the destination a new one, or run `callsync login`",
+	"INVALID_AUTHENTICATION":   "the token is not valid; copy it again from the private app in HubSpot",
+}
+
+func hint(e *crm.Error, f refusal) string {
+	if scopes := f.scopes(); len(scopes) > 0 {
+		return "give the app the missing scope: " + strings.Join(scopes, ", ")
+	}
+	if h := hints[e.Code]; h != "" {
+		return h
+	}
+	switch e.Kind {
+	case crm.Credential:
+		if e.Status == http.StatusForbidden {
+			return "the token lacks a scope or permission for this; check the app's scopes in HubSpot"
+		}
+		return "HubSpot does not accept the token; give the destination a new one, or run `callsync login`"
+	case crm.Quota:
+		return "the portal's daily request quota is spent; it starts anew at midnight in the portal's time zone"
+	case crm.Gone:
+		return "a record was deleted or merged in HubSpot"
+	case crm.Permanent:
+		return "`callsync check` compares the mapping with what the portal has"
+	}
+	return ""
+}
+
+func unique(list []string) []string {
+	var out []string
+	seen := map[string]bool{"": true}
+	for _, s := range list {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,187 @@
+package hubspot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// keyed are the object types that must carry callsync's key before anything may
+// be written.
+var keyed = []string{contacts, "calls", "meetings", "tasks"}
+
+// A keyCache remembers, for the object types whose key property exists, whether
+// the portal keeps it unique. A property that is missing is asked for again.
+type keyCache struct {
+	mu     sync.Mutex
+	unique map[string]bool
+}
+
+func newKeyCache() *keyCache { return &keyCache{unique: map[string]bool{}} }
+
+func (c *keyCache) get(object string) (unique, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	unique, known = c.unique[object]
+	return unique, known
+}
+
+func (c *keyCache) set(object string, unique bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unique[object] = unique
+}
+
+func (c *keyCache) forget(object string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.unique, object)
+}
+
+// Ready checks that the key properties exist. The answer is remembered once it
+// is good, until HubSpot refuses one of them as unknown.
+func (p *Portal) Ready(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, object := range keyed {
+		group.Go(func() error {
+			_, err := p.uniqueKey(ctx, object)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	p.learnAccount(ctx)
+	return nil
+}
+
+// uniqueKey reports whether the key property of an object type is unique in this
+// portal. The error is NotReady when the property does not exist.
+func (p *Portal) uniqueKey(ctx context.Context, object string) (bool, error) {
+	if unique, known := p.keys.get(object); known {
+		return unique, nil
+	}
+	var def definition
+	name := keyProperty(object)
+	op := object + " property read"
+	_, err := p.do(ctx, request{op: op, method: http.MethodGet, path: p.paths.properties + object + "/" + name}, &def)
+	var e *crm.Error
+	if errors.As(err, &e) && e.Status == http.StatusNotFound || err == nil && def.Archived {
+		return false, notReady(op, object)
+	}
+	if err != nil {
+		return false, err
+	}
+	p.keys.set(object, def.Unique)
+	return def.Unique, nil
+}
+
+func notReady(op, object string) *crm.Error {
+	return &crm.Error{
+		Kind: crm.NotReady, Op: op, Property: keyProperty(object),
+		Message: fmt.Sprintf("the property %s does not exist on %s", keyProperty(object), object),
+		Hint:    "run `callsync setup`",
+	}
+}
+
+// Locate finds records by callsync's key: directly where the key is unique, and
+// otherwise through the search index, which may not show a new record yet.
+func (p *Portal) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location, error) {
+	now := p.now() // before the searches: they may not show more than this
+	values := map[string][]string{}
+	for _, k := range keys {
+		values[k.Object] = append(values[k.Object], k.Key)
+	}
+	found := map[string]map[string]record{}
+	unique := map[string]bool{}
+	for name, list := range values {
+		u, err := p.uniqueKey(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		unique[name] = u
+		if found[name], err = p.byKey(ctx, name, u, list); err != nil {
+			return nil, err
+		}
+	}
+	locations := make([]crm.Location, len(keys))
+	for i, k := range keys {
+		if o, ok := found[k.Object][k.Key]; ok {
+			locations[i] = crm.Location{State: crm.Found, ID: string(o.ID)}
+		} else if wait := k.Since.Add(p.lag).Sub(now); !unique[k.Object] && !k.Since.IsZero() && wait > 0 {
+			locations[i] = crm.Location{State: crm.Unknown, RetryAfter: wait}
+		}
+	}
+	return locations, nil
+}
+
+func (p *Portal) byKey(ctx context.Context, name string, unique bool, keys []string) (map[string]record, error) {
+	property := keyProperty(name)
+	if !unique {
+		return p.searchKeys(ctx, name, property, keys)
+	}
+	records, err := p.batchRead(ctx, name, property, keys, []string{property})
+	if err != nil {
+		return nil, err
+	}
+	return byValue(records, property), nil
+}
+
+// An account is what a portal says about itself.
+type account struct {
+	mu    sync.Mutex
+	asked bool
+	id    string
+}
+
+func newAccount() *account { return &account{} }
+
+func (a *account) name() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.id
+}
+
+// ask reports whether the caller should ask HubSpot, which it does but once.
+func (a *account) ask() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	asked := a.asked
+	a.asked = true
+	return !asked
+}
+
+func (a *account) answer(id string, asked bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.id, a.asked = id, asked
+}
+
+// learnAccount asks once for the portal's id and time zone (account information
+// API). Both are conveniences: without them the portal goes unnamed, and the
+// reset of the daily quota is found by trying.
+func (p *Portal) learnAccount(ctx context.Context) {
+	if !p.account.ask() {
+		return
+	}
+	var details struct {
+		PortalID text   `json:"portalId"`
+		TimeZone string `json:"timeZone"`
+	}
+	_, err := p.do(ctx, request{op: "account read", method: http.MethodGet, path: "/account-info/v3/details"}, &details)
+	if err != nil {
+		p.account.answer("", crm.KindOf(err) != crm.Transient)
+		return
+	}
+	p.account.answer(string(details.PortalID), true)
+	if zone, err := time.LoadLocation(details.TimeZone); err == nil && details.TimeZone != "" {
+		p.pace.setZone(zone)
+	}
+}

@@ -1,0 +1,309 @@
+package hubspot
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// HubSpot's usage guidelines count requests in a rolling window. A token bucket
+// lets burst+rate*window through in one, so the two shares below add up to a
+// little less than the whole.
+const (
+	rateShare  = 0.90
+	burstShare = 0.06
+
+	// Before the first answer the smallest plan's limit is assumed: 100
+	// requests in ten seconds.
+	assumedMax    = 100
+	assumedWindow = 10 * time.Second
+
+	// HubSpot's search guide allows five searches a second and account. They
+	// are spread evenly, with room for the network's jitter.
+	searchRate = 4.5
+
+	// After a 429 the rate is cut, and grows back with every answer.
+	cut      = 0.8
+	recovery = 1.005
+
+	maxConcurrent       = 12
+	maxConcurrentSearch = 4
+
+	// blindProbe is how often a spent daily quota is tried again when the
+	// account's time zone, and so the reset, is unknown.
+	blindProbe = time.Hour
+)
+
+// A pacer keeps requests within HubSpot's limits, whatever sends them: so many
+// at once, so many in a window, and no more of the day's quota than the
+// configured share.
+type pacer struct {
+	now   func() time.Time
+	share float64
+	all   *budget
+	find  *budget
+
+	mu        sync.Mutex
+	counts    map[string]int64
+	daily     int64 // the day's quota; 0 when unknown
+	remaining int64
+	spent     time.Time // no request before
+	zone      *time.Location
+}
+
+// A budget bounds one class of requests.
+type budget struct {
+	limiter *rate.Limiter
+	slots   chan struct{}
+	// The fields below are guarded by the pacer's mutex.
+	ceiling rate.Limit // what the limiter recovers to
+	fixed   bool       // ceiling comes from the configuration
+	until   time.Time  // no request before
+}
+
+func newPacer(s crm.Settings) *pacer {
+	p := &pacer{
+		now:    s.Now,
+		share:  s.QuotaShare,
+		counts: map[string]int64{},
+		all:    newBudget(s.RatePerSecond, rateShare*assumedMax/assumedWindow.Seconds(), burstShare*assumedMax, maxConcurrent),
+		find:   newBudget(s.SearchPerSecond, searchRate, 1, maxConcurrentSearch),
+	}
+	if p.share == 0 {
+		p.share = defaultShare
+	}
+	return p
+}
+
+func newBudget(configured, otherwise, burst float64, concurrent int) *budget {
+	b := &budget{slots: make(chan struct{}, concurrent), ceiling: rate.Limit(otherwise)}
+	if configured > 0 {
+		b.ceiling, b.fixed = rate.Limit(configured), true
+		burst = min(burst, configured)
+	}
+	b.limiter = rate.NewLimiter(b.ceiling, max(1, int(burst)))
+	return b
+}
+
+// admit waits until r may be sent, or answers why it may not. release must be
+// called when its answer has been read.
+func (p *pacer) admit(ctx context.Context, r request) (release func(), err error) {
+	budgets := []*budget{p.all}
+	if r.search {
+		budgets = []*budget{p.find, p.all}
+	}
+	var held []*budget
+	release = func() {
+		for _, b := range held {
+			<-b.slots
+		}
+	}
+	for _, b := range budgets {
+		select {
+		case b.slots <- struct{}{}:
+			held = append(held, b)
+		case <-ctx.Done():
+			release()
+			return nil, unreachable(r.op, ctx.Err())
+		}
+		if err := p.wait(ctx, b); err != nil {
+			release()
+			return nil, unreachable(r.op, err)
+		}
+	}
+	if err := p.withinQuota(r.op); err != nil {
+		release()
+		return nil, err
+	}
+	p.mu.Lock()
+	p.counts[r.op]++
+	p.mu.Unlock()
+	return release, nil
+}
+
+func (p *pacer) wait(ctx context.Context, b *budget) error {
+	now := p.now()
+	reservation := b.limiter.ReserveN(now, 1)
+	if err := sleep(ctx, reservation.DelayFrom(now)); err != nil {
+		reservation.CancelAt(p.now())
+		return err
+	}
+	for {
+		p.mu.Lock()
+		d := b.until.Sub(p.now())
+		p.mu.Unlock()
+		if d <= 0 {
+			return nil
+		}
+		if err := sleep(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// observe learns from an answer: the window's limit, the day's quota, a 429.
+func (p *pacer) observe(r request, a *answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.learnWindow(a.header)
+	p.learnDay(a.header)
+	b := p.all
+	if r.search {
+		b = p.find
+	}
+	if a.status == http.StatusTooManyRequests {
+		p.refused(b, a)
+		return
+	}
+	if l := b.limiter.Limit(); l < b.ceiling {
+		b.limiter.SetLimitAt(p.now(), min(b.ceiling, l*recovery))
+	}
+}
+
+func (p *pacer) learnWindow(h http.Header) {
+	limit, ms := number(h, "X-HubSpot-RateLimit-Max"), number(h, "X-HubSpot-RateLimit-Interval-Milliseconds")
+	if limit <= 0 || ms <= 0 {
+		return
+	}
+	window := time.Duration(ms) * time.Millisecond
+	ceiling := rate.Limit(rateShare * float64(limit) / window.Seconds())
+	b := p.all
+	if b.fixed {
+		ceiling = min(ceiling, b.ceiling)
+	}
+	if ceiling != b.ceiling {
+		b.ceiling = ceiling
+		b.limiter.SetLimitAt(p.now(), ceiling)
+		b.limiter.SetBurstAt(p.now(), max(1, int(burstShare*float64(limit))))
+	}
+	// Others who use the same app's budget show in what remains.
+	if left := number(h, "X-HubSpot-RateLimit-Remaining"); left >= 0 && float64(left) < 0.02*float64(limit) {
+		b.pause(p.now().Add(window / 10))
+	}
+}
+
+func (p *pacer) learnDay(h http.Header) {
+	daily, left := number(h, "X-HubSpot-RateLimit-Daily"), number(h, "X-HubSpot-RateLimit-Daily-Remaining")
+	if daily <= 0 || left < 0 {
+		return
+	}
+	p.daily, p.remaining = daily, left
+	if float64(left) <= math.Floor(float64(daily)*(1-p.share)+1e-9) {
+		p.spent = p.reset()
+	}
+}
+
+func (p *pacer) refused(b *budget, a *answer) {
+	f := parseRefusal(a)
+	now := p.now()
+	if f.daily() {
+		p.spent = now.Add(p.untilReset(a.header))
+		return
+	}
+	wait := retryAfter(a.header)
+	if wait <= 0 {
+		wait = f.window()
+	}
+	b.pause(now.Add(wait))
+	b.limiter.SetLimitAt(now, max(b.limiter.Limit()*cut, 0.1*b.ceiling))
+}
+
+func (b *budget) pause(until time.Time) {
+	if until.After(b.until) {
+		b.until = until
+	}
+}
+
+func (p *pacer) withinQuota(op string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := p.spent.Sub(p.now())
+	if left <= 0 {
+		return nil
+	}
+	return &crm.Error{
+		Kind: crm.Quota, Op: op, Code: "DAILY", RetryAfter: left,
+		Message: fmt.Sprintf("callsync's share (%g) of the portal's daily request quota is used up", p.share),
+		Hint:    "it starts anew at midnight in the portal's time zone; quota_share sets the share",
+	}
+}
+
+// reset is when the day's quota starts anew: at midnight in the account's time
+// zone (HubSpot usage guidelines). Callers hold the mutex.
+func (p *pacer) reset() time.Time {
+	if p.zone == nil {
+		return p.now().Add(blindProbe)
+	}
+	y, m, d := p.now().In(p.zone).Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, p.zone)
+}
+
+func (p *pacer) untilReset(h http.Header) time.Duration {
+	if d := retryAfter(h); d > 0 {
+		return d
+	}
+	return p.reset().Sub(p.now())
+}
+
+func (p *pacer) setZone(z *time.Location) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.zone = z
+}
+
+func (p *pacer) status() crm.Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := crm.Status{Requests: maps.Clone(p.counts), QuotaLimit: p.daily}
+	if p.daily > 0 {
+		s.QuotaUsed = p.daily - p.remaining
+	}
+	if p.zone != nil {
+		s.QuotaReset = p.reset()
+	}
+	return s
+}
+
+// number reads a header's number; -1 when there is none.
+func number(h http.Header, name string) int64 {
+	n, err := strconv.ParseInt(h.Get(name), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// retryAfter reads the header in either of its forms: seconds or a date.
+func retryAfter(h http.Header) time.Duration {
+	v := h.Get("Retry-After")
+	if s, err := strconv.ParseFloat(v, 64); err == nil && s > 0 && s < 1e6 {
+		return time.Duration(s * float64(time.Second))
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return time.Until(t)
+	}
+	return 0
+}

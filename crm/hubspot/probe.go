@@ -1,0 +1,108 @@
+package hubspot
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// probeProperty is created by Probe and removed again.
+const probeProperty = "callsync_probe"
+
+// Probe finds out whether calls, meetings and tasks of this portal can have a
+// unique property, which HubSpot's documentation leaves open: it creates one
+// with a record, tries a second record with the same value, reads the first by
+// that value, and removes all of it. What it learns is remembered for setup.
+func (p *Portal) Probe(ctx context.Context) ([]crm.Finding, error) {
+	var findings []crm.Finding
+	for _, object := range keyed {
+		if object == contacts {
+			continue // documented
+		}
+		f, err := p.probeUnique(ctx, object)
+		if err != nil {
+			return findings, err
+		}
+		findings = append(findings, f)
+	}
+	return findings, nil
+}
+
+func (p *Portal) probeUnique(ctx context.Context, object string) (crm.Finding, error) {
+	finding := crm.Finding{Name: "unique properties on " + object}
+	err := p.createProbe(ctx, object)
+	if crm.KindOf(err) == crm.Permanent && err != nil {
+		finding.Text = fmt.Sprintf("HubSpot refuses a unique property on %s; callsync looks its records up by search, once the search lag has passed", object)
+		return finding, p.remember(ctx, object, refusedUnique)
+	}
+	if err != nil {
+		return finding, err
+	}
+	defer p.cleanUp(ctx, request{op: object + " properties archive", method: http.MethodDelete, path: p.paths.properties + object + "/" + probeProperty})
+
+	value := fmt.Sprintf("callsync probe %d", p.now().UnixNano())
+	id, err := p.createProbeRecord(ctx, object, value)
+	if err != nil {
+		return finding, err
+	}
+	defer p.removeRecord(ctx, object, id)
+	twin, err := p.createProbeRecord(ctx, object, value)
+	if err == nil {
+		p.removeRecord(ctx, object, twin)
+		finding.Text = fmt.Sprintf("HubSpot takes a unique property on %s but does not enforce it", object)
+		return finding, p.remember(ctx, object, refusedUnique)
+	}
+	if kind := crm.KindOf(err); kind != crm.Exists && kind != crm.Permanent {
+		return finding, err
+	}
+	records, err := p.batchRead(ctx, object, probeProperty, []string{value}, []string{probeProperty})
+	if err != nil {
+		return finding, err
+	}
+	finding.OK = len(records) == 1 && string(records[0].ID) == id
+	if !finding.OK {
+		finding.Text = fmt.Sprintf("HubSpot keeps a property on %s unique but does not find records by it", object)
+		return finding, p.remember(ctx, object, refusedUnique)
+	}
+	finding.Text = fmt.Sprintf("unique properties work on %s: HubSpot itself refuses a second record with callsync's key", object)
+	return finding, p.remember(ctx, object, takesUnique)
+}
+
+func (p *Portal) createProbe(ctx context.Context, object string) error {
+	grouped, err := p.hasGroup(ctx, object)
+	if err == nil && !grouped {
+		err = p.createGroup(ctx, object)
+	}
+	if err != nil {
+		return err
+	}
+	return p.createProperty(ctx, object, define(crm.Property{
+		Name: probeProperty, Label: "callsync probe", Type: crm.TypeString, Unique: true,
+		Description: "Created by `callsync check --live`, which removes it again.",
+	}))
+}
+
+func (p *Portal) createProbeRecord(ctx context.Context, object, value string) (string, error) {
+	var o record
+	_, err := p.do(ctx, request{
+		op: object + " create", method: http.MethodPost, path: p.paths.objects + object,
+		body: input{Properties: map[string]string{"hs_timestamp": wire(crm.Time(p.now())), probeProperty: value}},
+	}, &o)
+	return string(o.ID), err
+}
+
+func (p *Portal) removeRecord(ctx context.Context, object, id string) {
+	p.cleanUp(ctx, request{op: object + " archive", method: http.MethodDelete, path: p.paths.objects + object + "/" + id})
+}
+
+// cleanUp removes something of the probe's, also when the probe was cancelled.
+func (p *Portal) cleanUp(ctx context.Context, r request) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	if _, err := p.do(ctx, r, nil); err != nil {
+		p.log.Warn("something of the probe is left in HubSpot; remove it by hand", "request", r.op, "property", probeProperty, "error", err)
+	}
+}
