@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 		{"Reader", readerTests},
 		{"Keeper", keeperTests},
 		{"Concurrency", concurrencyTests},
+		{"Model", modelTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
@@ -198,7 +199,10 @@ func (f *fixture) stats() store.Stats {
 }
 
 // same compares what was stored with what came back; nil and empty are equal.
-func same(t testing.TB, what string, got, want any) {
+func same(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, what string, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
