@@ -49,6 +49,9 @@ const (
 
 	// deliverTimeout bounds the wait for the journal.
 	deliverTimeout = 20 * time.Second
+	// drain is how long a refused sender's body is still taken in, so that the
+	// answer is not lost in a reset.
+	drain = 250 * time.Millisecond
 	// retryAfter is the Retry-After of a 503, in seconds.
 	retryAfter = "5"
 )
@@ -125,6 +128,11 @@ func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Request-Id", id)
 
 	a, d := h.handle(w, r, start, id)
+	if a.unread {
+		// net/http drains what it can of the body before it closes the
+		// connection; a slow sender must not hold it for that.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drain))
+	}
 	a.write(w)
 	h.o.Observe(Observation{
 		Verdict: d.Verdict,

@@ -59,9 +59,10 @@ func serve(t testing.TB, in store.Inbox, o receiver.Options, timeouts receiver.T
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
-		done <- receiver.Serve(ctx, receiver.NewServer(h, timeouts, nil), l, receiver.Certificate{}, 5*time.Second)
+		done <- receiver.Serve(ctx, receiver.NewServer(h, timeouts, nil), l, receiver.Certificate{}, time.Minute)
 	}()
 	t.Cleanup(func() {
+		transport.CloseIdleConnections()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
@@ -69,6 +70,8 @@ func serve(t testing.TB, in store.Inbox, o receiver.Options, timeouts receiver.T
 	})
 	return "http://" + l.Addr().String(), h
 }
+
+var transport = &http.Transport{}
 
 // A reply is an answer as the sender sees it.
 type reply struct {
@@ -82,7 +85,7 @@ type reply struct {
 
 func send(t testing.TB, r *http.Request) reply {
 	t.Helper()
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
