@@ -140,9 +140,8 @@ type Change struct {
 type Result struct {
 	ID  string
 	Err error
-	// Skipped names properties that were left out because the record's type
-	// does not take them in this way: one writable only at creation, or one that
-	// belongs to another type of person. It is no error.
+	// Skipped names properties that were left out because the CRM takes them
+	// only when a record is created, or only afterwards. It is no error.
 	Skipped []string
 }
 

@@ -110,13 +110,28 @@ func Same(v Value, present string) bool {
 		return strings.EqualFold(v.Text, present) || (v.Text == "false" && present == "")
 	case Instant:
 		a, ok := v.Time()
-		b, err := ParseTime(present)
-		return ok && err == nil && a.Equal(b.Truncate(time.Millisecond))
+		return ok && sameInstant(a, present)
 	case String:
 		return v.Text == present || plain(v.Text) == plain(present)
 	default:
 		return false
 	}
+}
+
+// sameInstant compares to the precision that present has: a CRM may keep whole
+// seconds, or only the date, in UTC.
+func sameInstant(t time.Time, present string) bool {
+	if len(present) == len(time.DateOnly) {
+		if day, err := time.Parse(time.DateOnly, present); err == nil {
+			return t.UTC().Format(time.DateOnly) == day.Format(time.DateOnly)
+		}
+	}
+	p, err := ParseTime(present)
+	if err != nil {
+		return false
+	}
+	p = p.Truncate(time.Millisecond)
+	return t.Equal(p) || p.Nanosecond() == 0 && t.Truncate(time.Second).Equal(p)
 }
 
 func plain(s string) string {

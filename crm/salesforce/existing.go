@@ -1,10 +1,127 @@
 package salesforce
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/callsync/callsync/crm"
 )
+
+// adoptExisting looks for the keys of records about to be created, where the
+// org does not refuse a second record with a key by itself.
+func (w *writing) adoptExisting(ctx context.Context) {
+	keys := map[string][]*item{}
+	for _, it := range w.items {
+		if it.op == crm.Create && it.key != "" {
+			keys[it.object] = append(keys[it.object], it)
+		}
+	}
+	for object, items := range keys {
+		unique, err := w.c.keyUnique(ctx, object)
+		if err == nil && unique {
+			continue
+		}
+		if err == nil {
+			err = w.adopt(ctx, object, items)
+		}
+		if err != nil {
+			w.drop(items, err)
+		}
+	}
+}
+
+func (w *writing) adopt(ctx context.Context, object string, items []*item) error {
+	rows, err := w.c.byKey(ctx, object, keysOf(items))
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		if existing := rows[it.key]; len(existing) > 0 && !existing[0].deleted {
+			w.drop([]*item{it}, &crm.Error{
+				Kind: crm.Exists, Op: object + " create", Code: "DUPLICATE_VALUE",
+				Message: "a record with callsync's key exists", Existing: existing[0].ref,
+			})
+		}
+	}
+	return nil
+}
+
+// drop answers items with an error and sends them no more.
+func (w *writing) drop(items []*item, err error) {
+	for _, it := range items {
+		w.results[it.index].Err = err
+	}
+	w.items = slices.DeleteFunc(w.items, func(it *item) bool { return slices.Contains(items, it) })
+}
+
+// nameExisting finds the records that Salesforce says exist without naming them.
+func (w *writing) nameExisting(ctx context.Context) {
+	unnamed := map[string][]*item{}
+	for _, it := range w.items {
+		e, ok := w.results[it.index].Err.(*crm.Error)
+		if ok && e.Kind == crm.Exists && e.Existing.IsZero() && it.key != "" {
+			unnamed[it.object] = append(unnamed[it.object], it)
+		}
+	}
+	for object, items := range unnamed {
+		rows, err := w.c.byKey(ctx, object, keysOf(items))
+		for _, it := range items {
+			e := w.results[it.index].Err.(*crm.Error)
+			switch existing := rows[it.key]; {
+			case err != nil:
+				w.results[it.index].Err = err
+			case len(existing) > 0 && !existing[0].deleted:
+				e.Existing = existing[0].ref
+			default:
+				e.Kind = crm.Permanent
+			}
+		}
+	}
+}
+
+func keysOf(items []*item) []string {
+	var out []string
+	for _, it := range items {
+		out = append(out, it.key)
+	}
+	return out
+}
+
+// reviewReferences looks into references that Salesforce calls invalid without
+// naming the field: a record that is not there any more, or whose person is not,
+// is gone; any other reference is the mapping's affair.
+func (w *writing) reviewReferences(ctx context.Context) {
+	doubtful := map[crm.Ref][]*item{}
+	for _, it := range w.items {
+		e, ok := w.results[it.index].Err.(*crm.Error)
+		if !ok || e.Code != "INVALID_CROSS_REFERENCE_KEY" {
+			continue
+		}
+		ref := crm.Ref{Object: it.object, ID: it.id}
+		if it.op == crm.Create {
+			who := stringOf(it.body[whoID])
+			ref = crm.Ref{Object: objectOf(who), ID: who}
+		}
+		if ref.ID != "" && ref.Object != "" {
+			doubtful[ref] = append(doubtful[ref], it)
+		}
+	}
+	if len(doubtful) == 0 {
+		return
+	}
+	alive, err := w.c.load(ctx, slices.Collect(maps.Keys(doubtful)), nil)
+	for ref, items := range doubtful {
+		for _, it := range items {
+			if err != nil {
+				w.results[it.index].Err = err
+			} else if r, ok := alive[ref]; !ok || r.ref != ref {
+				w.results[it.index].Err.(*crm.Error).Kind = crm.Gone
+			}
+		}
+	}
+}
 
 // namedIn finds the record that a DUPLICATE_VALUE message names, "… duplicates
 // value on record with id: 00T…", by its 15-character id. The zero Ref means

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/callsync/callsync/crm"
 )
@@ -57,6 +56,7 @@ func (c *Connector) Write(ctx context.Context, changes []crm.Change) []crm.Resul
 	}
 	w.sendCollections(ctx, collectionRequests(pending))
 	w.nameExisting(ctx)
+	w.reviewReferences(ctx)
 	return w.results
 }
 
@@ -99,7 +99,7 @@ func (w *writing) prepare(ctx context.Context, i int, links linkage) (*item, err
 		it.values = append(it.values, ch.Key)
 	}
 	for _, name := range slices.Sorted(maps.Keys(ch.Properties)) {
-		if err := w.setProperty(ctx, it, d, ch, name); err != nil {
+		if err := w.setProperty(it, d, ch, name); err != nil {
 			return nil, err
 		}
 	}
@@ -114,14 +114,10 @@ func (w *writing) prepare(ctx context.Context, i int, links linkage) (*item, err
 
 // setProperty puts one property into the body, or leaves it out with a note in
 // the result.
-func (w *writing) setProperty(ctx context.Context, it *item, d *description, ch crm.Change, name string) error {
+func (w *writing) setProperty(it *item, d *description, ch crm.Change, name string) error {
 	v := ch.Properties[name]
 	f, ok := d.fields[name]
 	if !ok {
-		if w.c.elsewhere(ctx, ch.Object, name) {
-			w.skip(it, name)
-			return nil
-		}
 		return w.permanent(ch, name, "INVALID_FIELD",
 			fmt.Sprintf("%s has no field %s, or field-level security hides it from callsync's user", ch.Object, name),
 			"correct the mapping or give callsync's user access to the field; callsync check shows which")
@@ -157,106 +153,6 @@ func (w *writing) permanent(ch crm.Change, property, code, message, hint string)
 	}
 }
 
-// elsewhere reports whether a property that a person's object lacks belongs to
-// another object people are kept in: a mapping names the fields of all of them
-// in one table, such as Lead's Company.
-func (c *Connector) elsewhere(ctx context.Context, object, property string) bool {
-	if !isPerson(object) {
-		return false
-	}
-	for _, other := range []string{contact, lead, personAccount} {
-		if other == object {
-			continue
-		}
-		if d, err := c.catalog.get(ctx, other); err == nil {
-			if _, ok := d.fields[property]; ok {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// adoptExisting looks for the keys of records about to be created, where the
-// org does not refuse a second record with a key by itself.
-func (w *writing) adoptExisting(ctx context.Context) {
-	keys := map[string][]*item{}
-	for _, it := range w.items {
-		if it.op == crm.Create && it.key != "" {
-			keys[it.object] = append(keys[it.object], it)
-		}
-	}
-	for object, items := range keys {
-		unique, err := w.c.keyUnique(ctx, object)
-		if err == nil && unique {
-			continue
-		}
-		if err == nil {
-			err = w.adopt(ctx, object, items)
-		}
-		if err != nil {
-			w.drop(items, err)
-		}
-	}
-}
-
-func (w *writing) adopt(ctx context.Context, object string, items []*item) error {
-	rows, err := w.c.byKey(ctx, object, keysOf(items))
-	if err != nil {
-		return err
-	}
-	for _, it := range items {
-		if existing := rows[it.key]; len(existing) > 0 && !existing[0].deleted {
-			w.drop([]*item{it}, &crm.Error{
-				Kind: crm.Exists, Op: object + " create", Code: "DUPLICATE_VALUE",
-				Message: "a record with callsync's key exists", Existing: existing[0].ref,
-			})
-		}
-	}
-	return nil
-}
-
-// drop answers items with an error and sends them no more.
-func (w *writing) drop(items []*item, err error) {
-	for _, it := range items {
-		w.results[it.index].Err = err
-	}
-	w.items = slices.DeleteFunc(w.items, func(it *item) bool { return slices.Contains(items, it) })
-}
-
-// nameExisting finds the records that Salesforce says exist without naming them.
-func (w *writing) nameExisting(ctx context.Context) {
-	unnamed := map[string][]*item{}
-	for _, it := range w.items {
-		e, ok := w.results[it.index].Err.(*crm.Error)
-		if ok && e.Kind == crm.Exists && e.Existing.IsZero() && it.key != "" {
-			unnamed[it.object] = append(unnamed[it.object], it)
-		}
-	}
-	for object, items := range unnamed {
-		rows, err := w.c.byKey(ctx, object, keysOf(items))
-		for _, it := range items {
-			e := w.results[it.index].Err.(*crm.Error)
-			switch existing := rows[it.key]; {
-			case err != nil:
-				w.results[it.index].Err = err
-			case len(existing) > 0 && !existing[0].deleted:
-				e.Existing = existing[0].ref
-			default:
-				e.Kind = crm.Permanent
-			}
-		}
-	}
-}
-
-func keysOf(items []*item) []string {
-	var out []string
-	for _, it := range items {
-		out = append(out, it.key)
-	}
-	return out
-}
-
 // settle records the outcome of one item.
 func (w *writing) settle(it *item, op string, status int, id string, errs []apiError) {
 	r := &w.results[it.index]
@@ -278,18 +174,9 @@ func (w *writing) settle(it *item, op string, status int, id string, errs []apiE
 		if existing := errs[0].matched(); !existing.IsZero() {
 			e.Kind, e.Hint, e.Existing = crm.Exists, "", existing
 		}
-	case e.Code == "NOT_FOUND", e.Code == "INVALID_CROSS_REFERENCE_KEY" && concernsPerson(errs[0].Fields):
-		e.Kind, e.Hint = crm.Gone, "the record, or the person it belongs to, is no longer there"
+	case e.Code == "NOT_FOUND":
+		e.Kind = crm.Gone
+	case e.Kind == crm.Gone && it.op == crm.Update && e.Property == whoID:
+		e.Kind, e.Hint = crm.Permanent, "the person to link to is gone; resync the call"
 	}
-}
-
-// concernsPerson reports whether an invalid reference can only be the record's
-// own id or the person it is linked to.
-func concernsPerson(fields []string) bool {
-	for _, f := range fields {
-		if !strings.EqualFold(f, "Id") && !strings.EqualFold(f, "WhoId") {
-			return false
-		}
-	}
-	return true
 }

@@ -1,0 +1,168 @@
+package salesforce_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/crm/sandbox/salesforcesim"
+)
+
+func TestSetupMakesTheOrgReady(t *testing.T) {
+	w := newWorld(t)
+	err := w.dest.Ready(w.ctx())
+	if crm.KindOf(err) != crm.NotReady || !strings.Contains(asError(t, err).Hint, "callsync setup") {
+		t.Fatalf("before setup: %v, want NotReady with a hint", err)
+	}
+	steps, err := w.inspector().SetupPlan(w.ctx(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range steps {
+		got = append(got, s.Kind+" "+s.Object+" "+s.Name)
+	}
+	want := []string{
+		"property Activity callsync_key__c", "property Contact callsync_contact_key__c", "property Lead callsync_contact_key__c",
+		"permission PermissionSet callsync",
+		"permission Task callsync_key__c", "permission Event callsync_key__c",
+		"permission Contact callsync_contact_key__c", "permission Lead callsync_contact_key__c",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("plan:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if err := w.inspector().Setup(w.ctx(), steps); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.dest.Ready(w.ctx()); err != nil {
+		t.Fatalf("after setup: %v", err)
+	}
+	if err := w.inspector().Setup(w.ctx(), steps); err != nil {
+		t.Errorf("the same steps again: %v, want no error", err)
+	}
+	if again, err := w.inspector().SetupPlan(w.ctx(), nil); err != nil || len(again) != 0 {
+		t.Errorf("plan after setup: %v, %v, want nothing to do", again, err)
+	}
+}
+
+func TestKeysAreUniqueWhereTheOrgAllowsIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change           func(*salesforcesim.Settings)
+		unique, external bool
+	}{
+		"all allowed":    {func(*salesforcesim.Settings) {}, true, true},
+		"no external id": {func(s *salesforcesim.Settings) { s.ActivityExternalID = false }, true, false},
+		"nothing":        {func(s *salesforcesim.Settings) { s.ActivityExternalID, s.ActivityUnique = false, false }, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ready(t, tc.change)
+			s, err := w.inspector().Schema(w.ctx(), "Event")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Properties["callsync_key__c"].Unique; got != tc.unique {
+				t.Errorf("unique: %v, want %v", got, tc.unique)
+			}
+			if s, err = w.inspector().Schema(w.ctx(), "Lead"); err != nil || !s.Properties["callsync_contact_key__c"].Unique {
+				t.Errorf("a lead's key is not unique (%v)", err)
+			}
+		})
+	}
+}
+
+func TestSetupCreatesDeclaredFields(t *testing.T) {
+	w := newWorld(t)
+	declared := []crm.Property{
+		{Object: "Task", Name: "sentiment__c", Label: "Sentiment", Type: crm.TypeEnum, Options: []crm.Option{{Value: "Good"}, {Value: "Bad"}}},
+		{Object: "Task", Name: "score__c", Label: "Score", Type: crm.TypeNumber},
+		{Object: "Event", Name: "notes__c", Label: "Notes", Type: crm.TypeText, MaxLen: 5000},
+		{Object: "Contact", Name: "last_call", Label: "Last call", Type: crm.TypeDateTime},
+		{Object: "Lead", Name: "opted__c", Label: "Opted", Type: crm.TypeBool},
+	}
+	w.setup(declared...)
+	task, err := w.inspector().Schema(w.ctx(), "Task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := task.Properties["sentiment__c"]
+	if p.Type != crm.TypeEnum || len(p.Options) != 2 || p.Options[1].Value != "Bad" || p.OpenOptions {
+		t.Errorf("sentiment__c: %+v", p)
+	}
+	if p := task.Properties["notes__c"]; p.Type != "" && p.MaxLen != 5000 {
+		t.Errorf("notes__c: %+v", p)
+	}
+	contact, err := w.inspector().Schema(w.ctx(), "Contact")
+	if err != nil || contact.Properties["last_call__c"].Type != crm.TypeDateTime {
+		t.Errorf("last_call__c: %+v, %v", contact.Properties["last_call__c"], err)
+	}
+}
+
+func TestSchemaTellsWhatMayBeWritten(t *testing.T) {
+	w := ready(t, func(s *salesforcesim.Settings) {
+		s.HiddenFields = []string{"Contact.HomePhone"}
+		s.ReadOnlyFields = []string{"Contact.OtherPhone"}
+	})
+	task, err := w.inspector().Schema(w.ctx(), "Task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := task.Properties["TaskSubtype"]; !p.CreateOnly || p.ReadOnly || p.Type != crm.TypeEnum || p.OpenOptions {
+		t.Errorf("TaskSubtype: %+v", p)
+	}
+	if p := task.Properties["Description"]; p.Type != crm.TypeText || p.MaxLen != 32000 {
+		t.Errorf("Description: %+v", p)
+	}
+	if p := task.Properties["ActivityDate"]; p.Type != crm.TypeDate {
+		t.Errorf("ActivityDate: %+v", p)
+	}
+	contact, err := w.inspector().Schema(w.ctx(), "Contact")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := contact.Properties["HomePhone"]; ok {
+		t.Error("a field that field-level security hides is in the schema")
+	}
+	if p := contact.Properties["OtherPhone"]; !p.ReadOnly {
+		t.Errorf("OtherPhone: %+v", p)
+	}
+	if p := contact.Properties["LastName"]; !p.Required {
+		t.Errorf("LastName: %+v", p)
+	}
+	if p := contact.Properties["DoNotCall"]; p.Required || p.Type != crm.TypeBool {
+		t.Errorf("DoNotCall: %+v", p)
+	}
+	_, err = w.inspector().Schema(w.ctx(), "Nonesuch")
+	if crm.KindOf(err) != crm.Permanent || err == nil {
+		t.Errorf("an unknown object: %v, want Permanent", err)
+	}
+}
+
+func TestProbeLearnsAndCleansUp(t *testing.T) {
+	for name, unique := range map[string]bool{"unique": true, "plain": false} {
+		t.Run(name, func(t *testing.T) {
+			w := ready(t, func(s *salesforcesim.Settings) { s.ActivityUnique, s.ActivityExternalID = unique, unique })
+			w.memory.m = nil
+			findings, err := w.inspector().Probe(w.ctx())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[bool]string{true: "accepted", false: "refused"}[unique]
+			if got := w.memory.m["salesforce.activity_key_unique"]; got != want {
+				t.Errorf("remembered %q, want %q", got, want)
+			}
+			if len(findings) < 4 {
+				t.Errorf("findings: %+v", findings)
+			}
+			for _, f := range findings {
+				if f.Name == "second record with a key" && f.OK != unique {
+					t.Errorf("%+v", f)
+				}
+			}
+			for _, r := range w.sim.Records("Task") {
+				if !r.Deleted {
+					t.Errorf("the probe left %s", r.ID)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,367 @@
+package salesforce_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/crm/sandbox"
+	"github.com/callsync/callsync/crm/sandbox/salesforcesim"
+)
+
+func TestValuesAreTypedByDescribe(t *testing.T) {
+	w := ready(t)
+	at := time.Date(2025, 9, 25, 23, 20, 48, 123e6, time.FixedZone("", 3600))
+	who := w.add("Contact", map[string]any{"LastName": "K"})
+	res := w.must(w.write(
+		newTask("call.1#call", map[string]any{
+			"ActivityDate": crm.Time(at), "CallDurationInSeconds": 46, "CallObject": 1234, "Description": "O'Brien {*} @{r0.id}",
+			"ReminderDateTime": crm.Time(at), "IsReminderSet": "true",
+		}, crm.Ref{Object: "Contact", ID: who[:15]}),
+		crm.Change{Op: crm.Create, Object: "Event", Key: "call.1#meeting", Properties: props(map[string]any{
+			"Subject": "Follow-up", "StartDateTime": crm.Time(at), "EndDateTime": crm.Time(at.Add(30 * time.Minute)),
+		}), Link: []crm.Ref{{Object: "Contact", ID: who}}},
+	))
+	task, event := w.record(res[0].ID).Fields, w.record(res[1].ID).Fields
+	for name, want := range map[string]any{
+		"ActivityDate": "2025-09-25", "CallDurationInSeconds": 46.0, "CallObject": "1234", "IsReminderSet": true,
+		"ReminderDateTime": "2025-09-25T22:20:48.000+0000", "Description": "O'Brien {*} @{r0.id}",
+		"WhoId": who, "TaskSubtype": "Call", "callsync_key__c": "call.1#call",
+	} {
+		if task[name] != want {
+			t.Errorf("Task.%s = %v, want %v", name, task[name], want)
+		}
+	}
+	if event["StartDateTime"] != "2025-09-25T22:20:48.000+0000" || event["WhoId"] != who || event["callsync_key__c"] != "call.1#meeting" {
+		t.Errorf("event: %v", event)
+	}
+	snap, err := w.dest.Read(w.ctx(), []crm.Ref{{Object: "Task", ID: res[0].ID}}, []string{"CallDurationInSeconds", "IsReminderSet", "ActivityDate", "ReminderDateTime", "Location", "nonesuch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]crm.Value{"CallDurationInSeconds": crm.Int(46), "IsReminderSet": crm.Boolean(true), "ReminderDateTime": crm.Time(at), "ActivityDate": crm.Time(at)} {
+		if !crm.Same(v, snap[0].Properties[name]) {
+			t.Errorf("read back %s = %q, want %v", name, snap[0].Properties[name], v)
+		}
+	}
+}
+
+func TestUpdateSendsOnlyWhatIsUpdateable(t *testing.T) {
+	w := ready(t)
+	id := w.must(w.write(newTask("call.1#call", map[string]any{"CallDisposition": "Busy"})))[0].ID
+	res := w.must(w.write(crm.Change{Op: crm.Update, Object: "Task", ID: id[:15], Properties: props(map[string]any{
+		"TaskSubtype": "Task", "Subject": "New", "CallDisposition": nil,
+	})}))
+	got := w.record(id).Fields
+	if got["Subject"] != "New" || got["TaskSubtype"] != "Call" || got["CallDisposition"] != nil {
+		t.Errorf("task: %v", got)
+	}
+	if !slices.Equal(res[0].Skipped, []string{"TaskSubtype"}) || res[0].ID != id {
+		t.Errorf("result: %+v, want TaskSubtype skipped", res[0])
+	}
+	w.sim.ResetCounters()
+	w.must(w.write(crm.Change{Op: crm.Update, Object: "Task", ID: id, Properties: props(map[string]any{"TaskSubtype": "Task"})}))
+	if n := w.requests(); n != 0 {
+		t.Errorf("%d requests for nothing that may be written", n)
+	}
+}
+
+func TestOneBadRecordDoesNotStopTheRest(t *testing.T) {
+	for name, whole := range map[string]bool{"per record": false, "request refused": true} {
+		t.Run(name, func(t *testing.T) {
+			w := ready(t, func(s *salesforcesim.Settings) {
+				s.UnknownFieldFailsRequest = whole
+				s.ReadOnlyFields = []string{"Task.CallObject"}
+			})
+			changes := []crm.Change{
+				newTask("call.0#call", nil),
+				newTask("call.1#call", map[string]any{"Nonesuch__c": "v"}),
+				newTask("call.2#call", map[string]any{"Subject": strings.Repeat("secret ", 60)}),
+				newTask("call.3#call", map[string]any{"TaskSubtype": "Carrier pigeon"}),
+				newTask("call.4#call", map[string]any{"CallObject": "x"}),
+				newTask("call.5#call", map[string]any{"ActivityDate": "no date"}),
+				newTask("call.6#call", nil),
+			}
+			want := []string{"", "INVALID_FIELD", "STRING_TOO_LONG", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "INVALID_FIELD_FOR_INSERT_UPDATE", "any", ""}
+			for i, r := range w.write(changes...) {
+				if want[i] == "" {
+					if r.Err != nil || r.ID == "" {
+						t.Errorf("change %d: %+v, want it written", i, r)
+					}
+					continue
+				}
+				e := asError(t, r.Err)
+				if e.Kind != crm.Permanent || e.Code != want[i] && want[i] != "any" || e.Code == "" {
+					t.Errorf("change %d: %+v, want Permanent %s", i, e, want[i])
+				}
+				if strings.Contains(e.Error(), "secret") || strings.Contains(e.Error(), "pigeon") {
+					t.Errorf("change %d: the error tells a value: %v", i, e)
+				}
+			}
+		})
+	}
+}
+
+func TestASecondRecordWithAKeyIsNamed(t *testing.T) {
+	for name, unique := range map[string]bool{"unique": true, "plain": false} {
+		t.Run(name, func(t *testing.T) {
+			w := ready(t, func(s *salesforcesim.Settings) { s.ActivityUnique, s.ActivityExternalID = unique, unique })
+			first := w.must(w.write(newTask("call.1#call", nil)))[0].ID
+			res := w.write(newTask("call.1#call", nil), newTask("call.2#call", nil))
+			e := asError(t, res[0].Err)
+			if e.Kind != crm.Exists || e.Existing != (crm.Ref{Object: "Task", ID: first}) {
+				t.Errorf("%+v, want Exists naming %s", e, first)
+			}
+			if res[1].Err != nil {
+				t.Errorf("its neighbour: %v", res[1].Err)
+			}
+			if n := len(w.sim.Records("Task")); n != 2 {
+				t.Errorf("%d tasks, want 2", n)
+			}
+		})
+	}
+}
+
+func TestAProbedAnswerIsBelievedOverDescribe(t *testing.T) {
+	w := ready(t)
+	w.must(w.write(newTask("call.1#call", nil)))
+	w.sim.ResetCounters()
+	w.memory.Set(w.ctx(), "salesforce.activity_key_unique", "refused")
+	w.write(newTask("call.1#call", nil))
+	if n := w.count("query all"); n != 1 {
+		t.Errorf("%d queries by key, want 1 before creating", n)
+	}
+}
+
+func TestDuplicateRulesNameWhomToAdopt(t *testing.T) {
+	w := ready(t, func(s *salesforcesim.Settings) { s.DuplicateRules = true })
+	id := w.add("Contact", map[string]any{"LastName": "K", "Email": "k@example.com"})
+	res := w.write(crm.Change{Op: crm.Create, Object: "Contact", Key: "k@example.com", Properties: props(map[string]any{"LastName": "K", "Email": "k@example.com"})})
+	e := asError(t, res[0].Err)
+	if e.Kind != crm.Exists || e.Existing != (crm.Ref{Object: "Contact", ID: id}) || strings.Contains(e.Error(), "k@example") {
+		t.Errorf("%+v, want Exists naming %s", e, id)
+	}
+}
+
+func TestLocksAreTransient(t *testing.T) {
+	w := ready(t, func(s *salesforcesim.Settings) {
+		s.Refusals = []salesforcesim.Refusal{{Object: "Task", Field: "Subject", Contains: "locked", Code: "UNABLE_TO_LOCK_ROW"}}
+	})
+	res := w.write(newTask("call.1#call", map[string]any{"Subject": "locked"}), newTask("call.2#call", nil))
+	if e := asError(t, res[0].Err); e.Kind != crm.Transient || e.Code != "UNABLE_TO_LOCK_ROW" {
+		t.Errorf("%+v, want Transient", e)
+	}
+	w.must(res[1:])
+}
+
+func TestGoneRecords(t *testing.T) {
+	w := ready(t)
+	res := w.must(w.write(newTask("call.1#call", nil), newTask("call.2#call", nil)))
+	w.remove("Task", res[0].ID)
+	lead := w.add("Lead", map[string]any{"LastName": "L", "Company": "C"})
+	if _, err := w.sim.ConvertLead(lead, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	set := props(map[string]any{"Subject": "New"})
+	got := w.write(
+		crm.Change{Op: crm.Update, Object: "Task", ID: res[0].ID, Properties: set},
+		crm.Change{Op: crm.Update, Object: "Task", ID: res[1].ID, Properties: set},
+		crm.Change{Op: crm.Update, Object: "Lead", ID: lead, Properties: props(map[string]any{"FirstName": "N"})},
+		crm.Change{Op: crm.Archive, Object: "Task", ID: res[0].ID},
+	)
+	for i, want := range []crm.ErrorKind{crm.Gone, "", crm.Gone, ""} {
+		if want == "" && got[i].Err != nil || want != "" && (got[i].Err == nil || crm.KindOf(got[i].Err) != want) {
+			t.Errorf("change %d: %v, want %q", i, got[i].Err, want)
+		}
+	}
+	w.must(w.write(crm.Change{Op: crm.Archive, Object: "Task", ID: res[1].ID}))
+	if !w.record(res[1].ID).Deleted {
+		t.Error("the archived task is not in the recycle bin")
+	}
+	snaps, err := w.dest.Read(w.ctx(), []crm.Ref{{Object: "Task", ID: res[1].ID}, {Object: "Task", ID: "00T000000000009"}, {Object: "Task", ID: "nonsense"}}, nil)
+	if err != nil || !snaps[0].Gone || !snaps[1].Gone || !snaps[2].Gone {
+		t.Errorf("read: %+v, %v, want all gone", snaps, err)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	w := ready(t)
+	contact := w.add("Contact", map[string]any{"LastName": "K"})
+	other := w.add("Contact", map[string]any{"LastName": "O"})
+	lead := w.add("Lead", map[string]any{"LastName": "L", "Company": "C"})
+	account := w.add("Account", map[string]any{"Name": "A"})
+	deal := w.add("Opportunity", map[string]any{"Name": "O", "StageName": "Prospecting", "CloseDate": "2030-01-01", "AccountId": account})
+	ref := func(object, id string) crm.Ref { return crm.Ref{Object: object, ID: id} }
+
+	res := w.must(w.write(
+		newTask("1", nil, ref("Contact", contact), ref("Opportunity", deal), ref("Account", account)),
+		newTask("2", nil, ref("Lead", lead), ref("Account", account)),
+		newTask("3", nil, ref("Contact", contact), ref("Account", account)),
+		newTask("4", map[string]any{"WhatId": account}, ref("Contact", contact), ref("Opportunity", deal)),
+	))
+	check := func(i int, who, what any) {
+		t.Helper()
+		f := w.record(res[i].ID).Fields
+		if f["WhoId"] != who || f["WhatId"] != what {
+			t.Errorf("task %d: WhoId %v, WhatId %v, want %v, %v", i, f["WhoId"], f["WhatId"], who, what)
+		}
+	}
+	check(0, contact, deal)
+	check(1, lead, nil)
+	check(2, contact, account)
+	check(3, contact, account)
+
+	update := func(i int, link, unlink []crm.Ref) crm.Change {
+		return crm.Change{Op: crm.Update, Object: "Task", ID: res[i].ID, Link: link, Unlink: unlink}
+	}
+	w.must(w.write(
+		update(0, []crm.Ref{ref("Contact", other)}, []crm.Ref{ref("Contact", contact), ref("Opportunity", deal)}),
+		update(1, nil, []crm.Ref{ref("Lead", lead)}),
+		update(2, []crm.Ref{ref("Lead", lead)}, []crm.Ref{ref("Contact", contact)}),
+		update(3, nil, []crm.Ref{ref("Opportunity", deal), ref("Contact", other)}),
+	))
+	check(0, other, nil)
+	check(1, nil, nil)
+	check(2, lead, nil)
+	check(3, contact, account) // somebody else's links are left alone
+}
+
+func TestAPersonGoneBeforeTheirRecordIsWritten(t *testing.T) {
+	w := ready(t)
+	contact := w.add("Contact", map[string]any{"LastName": "K"})
+	w.remove("Contact", contact)
+	res := w.write(newTask("1", nil, crm.Ref{Object: "Contact", ID: contact}), newTask("2", map[string]any{"OwnerId": "005000000000XYZ"}))
+	if res[0].Err == nil || crm.KindOf(res[0].Err) != crm.Gone {
+		t.Errorf("%v, want Gone", res[0].Err)
+	}
+	if res[1].Err == nil || crm.KindOf(res[1].Err) != crm.Permanent {
+		t.Errorf("a wrong owner: %v, want Permanent", res[1].Err)
+	}
+}
+
+func TestCollectionsStayWithinTheirLimits(t *testing.T) {
+	w := ready(t)
+	var changes []crm.Change
+	var contacts []string
+	for i := range 5 {
+		contacts = append(contacts, w.add("Contact", map[string]any{"LastName": fmt.Sprint(i)}))
+	}
+	w.sim.ResetCounters()
+	for i := range 450 {
+		c := newTask(fmt.Sprintf("call.%d", i), nil, crm.Ref{Object: "Contact", ID: contacts[i%5]})
+		if i%2 == 1 {
+			at := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+			c = crm.Change{Op: crm.Create, Object: "Event", Key: fmt.Sprintf("call.%d", i), Link: c.Link,
+				Properties: props(map[string]any{"StartDateTime": crm.Time(at), "EndDateTime": crm.Time(at)})}
+		}
+		changes = append(changes, c)
+	}
+	w.must(w.write(changes...))
+	if n := w.requests(); n > 4 {
+		t.Errorf("%d requests for 450 records: %v", n, w.sim.Counts())
+	}
+}
+
+func TestAMixedBatchGoesOutAsOneGraph(t *testing.T) {
+	w := ready(t)
+	res := w.must(w.write(newTask("1", nil), newTask("2", nil)))
+	w.sim.ResetCounters()
+	w.must(w.write(
+		newTask("3", nil),
+		crm.Change{Op: crm.Update, Object: "Task", ID: res[0].ID, Properties: props(map[string]any{"Subject": "New"})},
+		crm.Change{Op: crm.Archive, Object: "Task", ID: res[1].ID},
+	))
+	if w.count("composite graph") != 1 || w.requests() != 1 {
+		t.Errorf("requests: %v, want one composite graph", w.sim.Counts())
+	}
+	if w.record(res[0].ID).Fields["Subject"] != "New" || !w.record(res[1].ID).Deleted || len(w.sim.Records("Task")) != 3 {
+		t.Error("the graph was not carried out")
+	}
+}
+
+func TestHaltedGraphsAreSentAgain(t *testing.T) {
+	w := ready(t)
+	var old []string
+	for i := range 25 {
+		old = append(old, w.must(w.write(newTask(fmt.Sprintf("old.%d", i), nil)))[0].ID)
+	}
+	contact := w.add("Contact", map[string]any{"LastName": "K"})
+	w.sim.ResetCounters()
+	var changes []crm.Change
+	for i, id := range old {
+		subject := "fine"
+		if i < 20 {
+			subject = strings.Repeat("x", 300)
+		}
+		changes = append(changes, crm.Change{Op: crm.Update, Object: "Task", ID: id, Properties: props(map[string]any{"Subject": subject})})
+	}
+	link := crm.Ref{Object: "Contact", ID: contact}
+	// One graph of two: the good one is rolled back with the bad one.
+	changes = append(changes, newTask("new.1", nil, link), newTask("new.2", map[string]any{"Subject": strings.Repeat("x", 300)}, link))
+	res := w.write(changes...)
+	if w.count("composite graph") != 1 {
+		t.Fatalf("requests: %v, want a composite graph", w.sim.Counts())
+	}
+	for i, r := range res {
+		bad := i < 20 || i == 26
+		if bad && (r.Err == nil || asError(t, r.Err).Code != "STRING_TOO_LONG") || !bad && r.Err != nil {
+			t.Errorf("change %d: %v", i, r.Err)
+		}
+	}
+	for _, id := range old[20:] {
+		if w.record(id).Fields["Subject"] != "fine" {
+			t.Errorf("%s was halted and not sent again", id)
+		}
+	}
+	if w.record(res[25].ID).Fields["callsync_key__c"] != "new.1" {
+		t.Error("the rolled back task was not sent again")
+	}
+}
+
+func TestValuesThatLookLikeReferencesStayText(t *testing.T) {
+	w := ready(t)
+	id := w.must(w.write(newTask("1", nil)))[0].ID
+	res := w.must(w.write(
+		newTask("2", map[string]any{"Description": "said @{r1.id}, really"}),
+		crm.Change{Op: crm.Update, Object: "Task", ID: id, Properties: props(map[string]any{"Subject": "@{nobody.id}"})},
+	))
+	if got := w.record(res[0].ID).Fields["Description"]; got != "said @{r1.id}, really" {
+		t.Errorf("Description = %q", got)
+	}
+	if got := w.record(id).Fields["Subject"]; got != "@{nobody.id}" {
+		t.Errorf("Subject = %q", got)
+	}
+}
+
+func TestAFailedRequestIsNotRepeatedForTheRest(t *testing.T) {
+	w := ready(t)
+	w.sim.AddFault(sandbox.Fault{Operation: "collections create", Status: 503, Kind: "SERVER_UNAVAILABLE"})
+	var changes []crm.Change
+	for i := range 450 {
+		changes = append(changes, newTask(fmt.Sprint(i), nil))
+	}
+	for i, r := range w.write(changes...) {
+		if crm.KindOf(r.Err) != crm.Transient || r.Err == nil {
+			t.Fatalf("change %d: %v, want Transient", i, r.Err)
+		}
+	}
+	if n := w.count("collections create"); n != 1 {
+		t.Errorf("%d requests, want 1: the rest would have met the same", n)
+	}
+}
+
+func TestParentsKeepOutOfEachOthersLocks(t *testing.T) {
+	w := ready(t, func(s *salesforcesim.Settings) { s.LockParents = true })
+	account := w.add("Account", map[string]any{"Name": "A"})
+	var changes []crm.Change
+	for i := range 100 {
+		c := w.add("Contact", map[string]any{"LastName": fmt.Sprint(i), "AccountId": account})
+		for j := range 5 {
+			changes = append(changes, newTask(fmt.Sprintf("%d/%d", i, j), nil, crm.Ref{Object: "Contact", ID: c}, crm.Ref{Object: "Account", ID: account}))
+		}
+	}
+	w.must(w.write(changes...))
+}
