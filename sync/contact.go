@@ -10,68 +10,68 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
-// A claim is the value one call wants a person's property to have.
-type claim struct {
+// A want is the value a person's property should have: that of the claim which
+// wins.
+type want struct {
 	field crm.Field
-	item  *item
+	call  string // whose claim it is; "" when nobody claims the property
+	at    time.Time
 }
 
-// newer reports whether the claim outranks what was applied: for a property of
-// a person, the newest call wins.
-func (c claim) newer(a store.Applied) bool {
-	if a.Call == "" || a.Call == c.item.id() {
-		return true
-	}
-	if d := c.item.want.At.Compare(a.At); d != 0 {
-		return d > 0
-	}
-	return c.item.id() > a.Call
-}
-
-// claims merges the fields of a person's calls, which are in call order. A call
-// that wrote a property and no longer gives it a value takes it back.
-func claims(calls []*item, applied map[string]store.Applied) []claim {
-	retracted := map[string]bool{}
-	for _, it := range calls {
-		for _, f := range it.want.Person.Fields {
-			if f.Value.IsNull() && applied[f.Name].Call == it.id() {
-				retracted[f.Name] = true
-			}
-		}
-	}
-	best := map[string]claim{}
+// stake puts the claims of a person's calls in place, withdraws those of calls
+// that left for somebody else, and returns what the properties concerned should
+// now be.
+func stake(p *store.Person, calls, left []*item) []want {
+	touched := map[string]crm.Field{}
 	var order []string
+	touch := func(f crm.Field) {
+		if _, seen := touched[f.Name]; !seen {
+			order = append(order, f.Name)
+		}
+		touched[f.Name] = f
+	}
+	for _, it := range left {
+		for _, name := range slices.Sorted(maps.Keys(p.Claims)) {
+			i := slices.IndexFunc(p.Claims[name], func(c store.Claim) bool { return c.Call == it.id() })
+			if i >= 0 {
+				touch(crm.Field{Name: name, Write: p.Claims[name][i].Write})
+				p.Stake(name, store.Claim{Call: it.id()})
+			}
+		}
+	}
 	for _, it := range calls {
-		if !it.open() {
-			continue
-		}
 		for _, f := range it.want.Person.Fields {
-			a := applied[f.Name]
-			c := claim{f, it}
-			if f.Value.IsNull() && a.Call != it.id() {
-				continue
-			}
-			_, seen := best[f.Name]
-			if seen && f.Value.IsNull() || !c.newer(a) && !retracted[f.Name] {
-				continue
-			}
-			best[f.Name] = c
-			if !seen {
-				order = append(order, f.Name)
-			}
+			touch(f)
+			p.Stake(f.Name, store.Claim{Value: f.Value, Write: f.Write, Call: it.id(), At: it.want.At.UTC()})
 		}
 	}
-	out := make([]claim, 0, len(order))
-	for _, name := range order {
-		out = append(out, best[name])
+	wants := make([]want, len(order))
+	for i, name := range order {
+		f := touched[name]
+		f.Value = crm.Value{}
+		top, ok := p.Top(name)
+		if ok {
+			f.Value, f.Write = top.Value, top.Write
+		}
+		wants[i] = want{f, top.Call, top.At}
 	}
-	return out
+	return wants
+}
+
+// diffWants compares what a person's properties should be with what was last
+// applied.
+func diffWants(wants []want, applied map[string]store.Applied, force bool) []diff {
+	fields := make([]crm.Field, len(wants))
+	for i, w := range wants {
+		fields[i] = w.field
+	}
+	return compareAll(fields, applied, force)
 }
 
 // A contactEdit is one person's part in a round's writes.
 type contactEdit struct {
 	person *person
-	claims []claim
+	wants  []want
 	diffs  []diff
 	edit   edit
 }
@@ -80,6 +80,7 @@ type contactEdit struct {
 // missing.
 func (r *round) writePeople(ctx context.Context) error {
 	r.unite()
+	r.partings()
 	if err := r.loadPeople(ctx); err != nil {
 		return err
 	}
@@ -145,6 +146,32 @@ func (r *round) unite() {
 	})
 }
 
+// partings finds the calls that belong to somebody else than when they were last
+// synced, such as after a corrected number: their claims on the person they left
+// are withdrawn.
+func (r *round) partings() {
+	byRef := map[crm.Ref]*person{}
+	for _, p := range r.people {
+		byRef[p.ref] = p
+	}
+	for _, it := range r.items {
+		old := it.work.State.Person
+		if old == nil || old.IsZero() || it.person != nil && it.person.ref == old.Ref {
+			continue
+		}
+		if !it.open() && (it.outcome.status != store.Skipped || it.work.State.Revision == it.work.Call.Revision) {
+			continue
+		}
+		p := byRef[old.Ref]
+		if p == nil {
+			p = &person{ref: old.Ref, keys: map[string]bool{}}
+			byRef[old.Ref] = p
+			r.people = append(r.people, p)
+		}
+		p.left = append(p.left, it)
+	}
+}
+
 func (r *round) loadPeople(ctx context.Context) error {
 	var refs []crm.Ref
 	for _, p := range r.people {
@@ -159,13 +186,13 @@ func (r *round) loadPeople(ctx context.Context) error {
 	if err != nil {
 		return journalError("load people", err)
 	}
+	r.people = slices.DeleteFunc(r.people, func(p *person) bool {
+		return len(p.calls) == 0 && !known[p.ref].MovedTo.IsZero() // their claims went along
+	})
 	for _, p := range r.people {
 		if k, ok := known[p.ref]; ok {
-			created := p.applied.Created
+			k.Join(p.applied)
 			p.applied = k
-			if p.applied.Created == "" {
-				p.applied.Created = created
-			}
 		}
 		if p.applied.Properties == nil {
 			p.applied.Properties = map[string]store.Applied{}
@@ -180,36 +207,25 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 	var edits []*contactEdit
 	var asks reading
 	for _, p := range r.people {
-		if !slices.ContainsFunc(p.calls, (*item).open) {
+		calls := slices.DeleteFunc(slices.Clone(p.calls), func(it *item) bool { return !it.open() })
+		if len(calls)+len(p.left) == 0 {
 			continue
 		}
-		ce := &contactEdit{person: p, claims: claims(p.calls, p.applied.Properties)}
+		before := maps.Clone(p.applied.Claims)
+		ce := &contactEdit{person: p, wants: stake(&p.applied, calls, p.left)}
+		p.changed = p.changed || !maps.EqualFunc(before, p.applied.Claims, slices.Equal)
+		force := slices.ContainsFunc(calls, func(it *item) bool { return it.work.State.Force })
+		ce.diffs = diffWants(ce.wants, p.applied.Properties, force)
 		if p.ref.IsZero() {
-			ce.diffs = fresh(fieldsOf(ce.claims))
-			edits = append(edits, ce)
-			continue
-		}
-		for _, c := range ce.claims {
-			a := p.applied.Properties[c.field.Name]
-			step := compare(c.field, a, c.item.work.State.Force)
-			if step != leave {
-				ce.diffs = append(ce.diffs, diff{c.field, a, step})
+			for i := range ce.diffs {
+				ce.diffs[i].step = write
 			}
-		}
-		if names := asked(ce.diffs); len(names) > 0 {
+		} else if names := asked(ce.diffs); len(names) > 0 {
 			asks.want(p.ref, names)
 		}
 		edits = append(edits, ce)
 	}
 	return edits, asks
-}
-
-func fieldsOf(cs []claim) []crm.Field {
-	fields := make([]crm.Field, len(cs))
-	for i, c := range cs {
-		fields[i] = c.field
-	}
-	return fields
 }
 
 func contactLookups(edits []*contactEdit) []diff {
@@ -242,14 +258,17 @@ func (r *round) follow(p *person, snap crm.Snapshot) bool {
 // intent.
 func (r *round) contactChange(ce *contactEdit) crm.Change {
 	p := ce.person
-	newest := p.calls[len(p.calls)-1].id()
+	newest := slices.Concat(p.left, p.calls)[len(p.left)+len(p.calls)-1].id()
 	if !p.ref.IsZero() {
+		p.applied.Properties = allUnderway(p.applied.Properties, ce.edit.send)
+		r.setPerson(p.ref, p.applied)
 		return crm.Change{Op: crm.Update, Object: p.ref.Object, ID: p.ref.ID, Properties: ce.edit.send, CallID: newest}
 	}
 	intent := store.Identity{Ref: crm.Ref{Object: p.object}, Key: p.key, Intent: r.now}
 	for key := range p.keys {
 		r.setIdentity(key, intent)
 	}
+	r.setPerson(unborn(p.object, p.key), store.Person{Properties: allUnderway(nil, ce.edit.send), Created: newest})
 	return crm.Change{Op: crm.Create, Object: p.object, Key: p.key, Properties: ce.edit.send, CallID: newest}
 }
 
@@ -259,25 +278,24 @@ func (r *round) contactApplied(ce *contactEdit) {
 	if p.applied.Properties == nil {
 		p.applied.Properties = map[string]store.Applied{}
 	}
-	for _, c := range ce.claims {
-		a, decided := ce.edit.applied[c.field.Name]
+	for _, w := range ce.wants {
+		name := w.field.Name
+		a, decided := ce.edit.applied[name]
 		if !decided {
-			a = p.applied.Properties[c.field.Name]
-			if a.Value != c.field.Value {
+			a = p.applied.Properties[name]
+			if a.Value != w.field.Value {
 				continue // a lookup without an answer
 			}
 		}
-		a.Call, a.At = c.item.id(), c.item.want.At
-		if c.field.Value.IsNull() {
-			a.Call, a.At = "", time.Time{}
-		}
-		if p.applied.Properties[c.field.Name] != a {
-			p.applied.Properties[c.field.Name] = a
+		a.Call, a.At = w.call, w.at
+		if p.applied.Properties[name] != a {
+			p.applied.Properties[name] = a
 			p.changed = true
 		}
 	}
 	if p.changed {
-		r.setPerson(p)
+		r.setPerson(p.ref, p.applied)
+		p.changed = false
 	}
 }
 
@@ -286,6 +304,7 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) {
 	if res.Err == nil {
 		if p.ref.IsZero() {
 			r.created(p, crm.Ref{Object: p.object, ID: res.ID})
+			p.applied.Properties = nil
 		}
 		r.contactApplied(ce)
 		return
@@ -301,14 +320,30 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) {
 		}
 		p.each(func(it *item) { it.fail(r.now, "contact", res.Err) })
 	case kind == crm.Permanent:
-		for _, c := range ce.claims {
-			if _, sent := ce.edit.send[c.field.Name]; sent && c.item.open() {
-				c.item.fail(r.now, "contact", res.Err)
-			}
-		}
+		r.blame(ce, res.Err)
 	default:
 		p.each(func(it *item) { it.fail(r.now, "contact", res.Err) })
+		for _, it := range p.left {
+			it.fail(r.now, "contact", res.Err)
+		}
 	}
+}
+
+// blame fails the calls whose values the CRM will not have; all of the person's
+// calls when the values came from none of this round.
+func (r *round) blame(ce *contactEdit, err error) {
+	guilty := map[string]bool{}
+	for _, w := range ce.wants {
+		if _, sent := ce.edit.send[w.field.Name]; sent {
+			guilty[w.call] = true
+		}
+	}
+	hit := slices.ContainsFunc(ce.person.calls, func(it *item) bool { return it.open() && guilty[it.id()] })
+	ce.person.each(func(it *item) {
+		if !hit || guilty[it.id()] {
+			it.fail(r.now, "contact", err)
+		}
+	})
 }
 
 // adopt takes the person the CRM says is there already.

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/callsync/callsync/crm"
@@ -41,7 +42,7 @@ func wrote(a store.Applied) crm.Value {
 
 // compare decides what to do about one property of a record that exists.
 func compare(f crm.Field, a store.Applied, force bool) step {
-	if f.Value == a.Value && !force {
+	if f.Value == a.Value && !force && !a.Unsure {
 		return leave
 	}
 	if f.Value.IsNull() {
@@ -49,7 +50,7 @@ func compare(f crm.Field, a store.Applied, force bool) step {
 	}
 	switch f.Write {
 	case crm.IfEmpty:
-		if last := wrote(a); !last.IsNull() && last != f.Value && !force {
+		if last := wrote(a); !last.IsNull() && last != f.Value && !force && !a.Unsure {
 			return hold
 		}
 		return ask
@@ -63,7 +64,7 @@ func compare(f crm.Field, a store.Applied, force bool) step {
 // compareCleared decides about a property that the call no longer gives a
 // value: callsync takes back only what it wrote.
 func compareCleared(f crm.Field, a store.Applied) step {
-	if wrote(a).IsNull() {
+	if wrote(a).IsNull() && !a.Unsure {
 		return leave
 	}
 	switch f.Write {
@@ -113,7 +114,7 @@ func asked(diffs []diff) []string {
 // answer decides an asked property, now that the CRM's value is known. An empty
 // reason with write false means the CRM holds the wanted value already.
 func (d diff) answer(present, wire string) (write bool, kept string) {
-	if same(d.field.Value, wire, present) && !d.field.Value.IsNull() {
+	if same(d.field.Value, wire, present) {
 		return false, ""
 	}
 	if d.field.Write == crm.IfEmpty {
@@ -123,16 +124,15 @@ func (d diff) answer(present, wire string) (write bool, kept string) {
 		return false, keptFilled
 	}
 	last := wrote(d.applied)
-	if last.IsNull() {
-		if present == "" {
-			return true, ""
-		}
-		return false, keptFilled
-	}
-	if same(last, d.applied.Wire, present) {
+	ours := same(last, d.applied.Wire, present) || d.applied.Unsure && crm.Same(d.applied.Sent, present)
+	switch {
+	case ours:
 		return true, ""
+	case last.IsNull():
+		return false, keptFilled
+	default:
+		return false, keptEdited
 	}
-	return false, keptEdited
 }
 
 // same compares a value as rendered with one as the CRM returned it.
@@ -141,6 +141,22 @@ func same(v crm.Value, wire, present string) bool {
 		return wire != "" && wire == present
 	}
 	return crm.Same(v, present)
+}
+
+// underway is how a property stands while a request that writes v is out.
+func underway(a store.Applied, v crm.Value) store.Applied {
+	a.Unsure, a.Sent = true, v
+	return a
+}
+
+// allUnderway is applied with everything in send underway.
+func allUnderway(applied map[string]store.Applied, send map[string]crm.Value) map[string]store.Applied {
+	out := make(map[string]store.Applied, len(applied)+len(send))
+	maps.Copy(out, applied)
+	for name, v := range send {
+		out[name] = underway(out[name], v)
+	}
+	return out
 }
 
 // keep records that a wanted value was not written.

@@ -85,11 +85,16 @@ type person struct {
 	how     string
 	others  []crm.Candidate
 	calls   []*item         // in call order
+	left    []*item         // calls that used to be theirs
 	keys    map[string]bool // identity keys that may be taken to mean this person
 	applied store.Person
 	moved   []crm.Ref // earlier names of this person
 	changed bool      // applied has to be stored
 }
+
+// unborn is where the journal keeps what is being sent to create somebody who has
+// no id yet.
+func unborn(object, key string) crm.Ref { return crm.Ref{Object: object, ID: "creating:" + key} }
 
 func (p *person) add(it *item) {
 	it.person = p

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/callsync/callsync/crm"
@@ -15,6 +16,9 @@ import (
 // have a match value in common.
 func (r *round) findPeople(ctx context.Context) error {
 	if err := r.loadIdentities(ctx); err != nil {
+		return err
+	}
+	if err := r.recall(ctx); err != nil {
 		return err
 	}
 	byRef := map[crm.Ref]*person{}
@@ -40,7 +44,8 @@ func (r *round) findPeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.group(ctx, byRef, unfound)
+	r.group(byRef, unfound)
+	return nil
 }
 
 // needsPerson reports whether anything of the call concerns a person.
@@ -244,7 +249,7 @@ func (r *round) orphan(it *item, why string) {
 
 // group turns the calls nobody was found for into people to create, one for all
 // calls that share a match value.
-func (r *round) group(ctx context.Context, byRef map[crm.Ref]*person, items []*item) error {
+func (r *round) group(byRef map[crm.Ref]*person, items []*item) {
 	owners := map[string]*person{}
 	for _, p := range r.people {
 		for _, it := range p.calls {
@@ -253,7 +258,6 @@ func (r *round) group(ctx context.Context, byRef map[crm.Ref]*person, items []*i
 			}
 		}
 	}
-	var fresh []*person
 	for _, g := range connected(items) {
 		if p := owned(owners, g); p != nil {
 			for _, it := range g {
@@ -261,11 +265,8 @@ func (r *round) group(ctx context.Context, byRef map[crm.Ref]*person, items []*i
 			}
 			continue
 		}
-		if p := r.plan(g); p != nil {
-			fresh = append(fresh, p)
-		}
+		r.plan(g)
 	}
-	return r.locatePeople(ctx, byRef, fresh)
 }
 
 func owned(owners map[string]*person, items []*item) *person {
@@ -326,7 +327,7 @@ func connected(items []*item) [][]*item {
 
 // plan makes the person a group of calls needs, or settles the calls when the
 // mapping lets none of them create anybody.
-func (r *round) plan(items []*item) *person {
+func (r *round) plan(items []*item) {
 	p := &person{how: "created", keys: map[string]bool{}}
 	for _, it := range items {
 		p.add(it)
@@ -348,48 +349,78 @@ func (r *round) plan(items []*item) *person {
 	}
 	if p.key != "" {
 		r.people = append(r.people, p)
-		return p
+		return
 	}
 	for _, it := range p.calls {
 		it.person = nil
 		r.orphan(it, cmp.Or(it.want.Person.WhyNot, "nobody was found, and the mapping does not create anybody"))
 	}
-	return nil
 }
 
-// locatePeople looks for people whose creation was attempted before: their
-// contact may exist although no answer was ever seen.
-func (r *round) locatePeople(ctx context.Context, byRef map[crm.Ref]*person, people []*person) error {
-	var keys []crm.KeyRef
-	var tried []*person
-	for _, p := range people {
-		if !p.intent.IsZero() {
-			keys = append(keys, crm.KeyRef{Object: p.object, Key: p.key, Since: p.intent})
-			tried = append(tried, p)
+// recall looks for people whose creation was attempted before: they may exist
+// although no answer was ever seen. Those it finds count as known.
+func (r *round) recall(ctx context.Context) error {
+	open := map[crm.KeyRef]crm.Location{}
+	for _, it := range r.items {
+		for _, id := range it.known {
+			if it.open() && id.IsZero() && id.Key != "" {
+				open[keyRef(id)] = crm.Location{}
+			}
 		}
 	}
-	if len(keys) == 0 {
+	if len(open) == 0 {
 		return nil
 	}
+	keys := slices.SortedFunc(maps.Keys(open), func(a, b crm.KeyRef) int { return cmp.Compare(a.Key, b.Key) })
 	locations, err := r.loop.destination.Locate(ctx, keys)
 	if err != nil {
 		return err
 	}
-	for i, p := range tried {
-		switch loc := locations[i]; loc.State {
-		case crm.Found:
-			r.created(p, crm.Ref{Object: p.object, ID: loc.ID})
-		case crm.Unknown:
-			p.each(func(it *item) {
-				it.wait(r.now, loc.RetryAfter, "an earlier attempt to create the contact may still turn up in the CRM's search")
-			})
+	for i, k := range keys {
+		open[k] = locations[i]
+		if locations[i].State == crm.Found {
+			if err := r.recalled(ctx, k, locations[i].ID); err != nil {
+				return err
+			}
 		}
+	}
+	for _, it := range r.items {
+		for name, id := range it.known {
+			loc, asked := open[keyRef(id)]
+			switch {
+			case !asked || !it.open():
+			case loc.State == crm.Found:
+				it.known[name] = store.Identity{Ref: crm.Ref{Object: id.Object, ID: loc.ID}, How: "created", At: r.now}
+				r.setIdentity(name, it.known[name])
+			case loc.State == crm.Unknown:
+				it.wait(r.now, loc.RetryAfter, "an earlier attempt to create the contact may still turn up in the CRM's search")
+			}
+		}
+	}
+	return r.flush(ctx)
+}
+
+func keyRef(id store.Identity) crm.KeyRef {
+	return crm.KeyRef{Object: id.Object, Key: id.Key, Since: id.Intent}
+}
+
+// recalled takes over what was being sent when the answer got lost.
+func (r *round) recalled(ctx context.Context, k crm.KeyRef, id string) error {
+	from := unborn(k.Object, k.Key)
+	sent, err := r.loop.journal.People(ctx, r.loop.name, []crm.Ref{from})
+	if err != nil {
+		return journalError("load people", err)
+	}
+	if p, ok := sent[from]; ok {
+		r.setPerson(crm.Ref{Object: k.Object, ID: id}, p)
+		r.setPerson(from, store.Person{})
 	}
 	return nil
 }
 
 // created records that a person callsync set out to create exists.
 func (r *round) created(p *person, ref crm.Ref) {
+	r.setPerson(unborn(p.object, p.key), store.Person{})
 	p.ref = ref
 	p.applied.Created = p.calls[0].id()
 	p.changed = true

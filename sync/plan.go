@@ -101,13 +101,10 @@ func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
 	}
 	if c := it.work.State.Person; c != nil && !c.IsZero() {
 		pp.Ref, pp.How = c.Ref, c.How
-		known := applied[c.Ref].Properties
-		for _, c := range claims([]*item{it}, known) {
-			a := known[c.field.Name]
-			if s := compare(c.field, a, it.work.State.Force); s != leave {
-				pp.Changes = append(pp.Changes, changesOf([]diff{{c.field, a, s}})...)
-			}
-		}
+		known := applied[c.Ref]
+		known.Claims = maps.Clone(known.Claims)
+		wants := stake(&known, []*item{it}, nil)
+		pp.Changes = changesOf(diffWants(wants, known.Properties, it.work.State.Force))
 		pp.Op = opOf(pp.Changes)
 		return pp
 	}

@@ -49,6 +49,7 @@ func (r *round) writeRecords(ctx context.Context) error {
 		return err
 	}
 	changes, sent := r.recordChanges(jobs, present, resolved)
+	r.keepChoices()
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
@@ -59,6 +60,27 @@ func (r *round) writeRecords(ctx context.Context) error {
 		r.recordResult(sent[i], res)
 	}
 	return nil
+}
+
+// keepChoices records whom the calls were attached to before anything else is
+// written for them, so that a later correction knows whom to take them from.
+func (r *round) keepChoices() {
+	for _, it := range r.items {
+		p := it.person
+		if !it.open() || p == nil || p.ref.IsZero() {
+			continue
+		}
+		if old := it.work.State.Person; old != nil && old.Ref == p.ref {
+			continue
+		}
+		it.state.Person = p.choice()
+		s := it.work.State
+		s.Person = it.state.Person
+		if r.pending.States == nil {
+			r.pending.States = map[string]store.State{}
+		}
+		r.pending.States[it.id()] = s
+	}
 }
 
 // jobs lists the records the open calls want, and those they have but want no
@@ -118,12 +140,15 @@ func (r *round) locateRecords(ctx context.Context, jobs []*job) error {
 	return nil
 }
 
-// reviewDeleted looks, for calls that are to be made anew, which of their
-// records somebody deleted.
+// reviewDeleted looks which records still exist, of those that are to be made
+// anew if they do not, and of those that callsync may have archived itself.
 func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 	var q reading
+	doubtful := func(j *job) bool {
+		return j.item.open() && j.want.Key != "" && exists(j.row) && (j.item.work.State.Recreate || j.row.Retracted)
+	}
 	for _, j := range jobs {
-		if j.item.open() && j.item.work.State.Recreate && j.want.Key != "" && exists(j.row) {
+		if doubtful(j) {
 			q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, nil)
 		}
 	}
@@ -132,11 +157,12 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 		return err
 	}
 	for _, j := range jobs {
-		if !j.item.work.State.Recreate {
-			continue
+		gone := !j.row.Gone.IsZero() && j.want.Key != "" && j.item.work.State.Recreate
+		if doubtful(j) {
+			gone = present[crm.Ref{Object: j.row.Object, ID: j.row.ID}].Gone
+			j.row.Retracted = false
 		}
-		snap, seen := present[crm.Ref{Object: j.row.Object, ID: j.row.ID}]
-		if seen && snap.Gone || !j.row.Gone.IsZero() && j.want.Key != "" {
+		if gone {
 			j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.row.Object, Keep: j.row.Keep}
 		}
 	}
@@ -152,7 +178,7 @@ func (r *round) decideOps(jobs []*job) {
 			j.op = r.retraction(j)
 		case j.row.ID == "":
 			j.op, j.diffs = crm.Create, fresh(j.want.Fields)
-		case j.row.Retracted: // archived by callsync; the call yields it again
+		case j.row.Retracted && !j.row.Gone.IsZero(): // archived by callsync; the call yields it again
 			j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.want.Object, Keep: j.row.Keep}
 			j.op, j.diffs = crm.Create, fresh(j.want.Fields)
 		case !j.row.Gone.IsZero():
@@ -203,7 +229,7 @@ func (r *round) linkRecords(ctx context.Context, jobs []*job) error {
 			}
 		}
 		j.links = []crm.Ref{p.ref}
-		if j.op == crm.Create || !slices.Contains(j.row.Links, p.ref) {
+		if j.op == crm.Create || j.row.Relink || !slices.Contains(j.row.Links, p.ref) {
 			for _, rel := range j.want.Links {
 				queries = append(queries, crm.RelatedQuery{Person: p.ref, Relation: rel})
 				askers = append(askers, j)
@@ -226,6 +252,9 @@ func (r *round) linkRecords(ctx context.Context, jobs []*job) error {
 			continue
 		}
 		j.link, j.unlink = linkDiff(j.links, j.row.Links)
+		if j.row.Relink { // an earlier request may have changed them, or not
+			j.link = j.links
+		}
 		if j.op == None && len(j.link)+len(j.unlink) > 0 {
 			j.op = crm.Update
 		}
@@ -308,15 +337,32 @@ func (r *round) recordChanges(jobs []*job, present map[crm.Ref]crm.Snapshot, res
 			Link: j.link, Unlink: j.unlink, CallID: j.item.id(),
 		}
 		if j.op == crm.Create {
-			c.Key = j.row.Key
-			j.row.Object, c.Object = j.want.Object, j.want.Object
-			j.row.Intent = r.now
-			r.setRecord(j.item, j.row)
+			c.Key, c.Object = j.row.Key, j.want.Object
 		}
+		r.announce(j)
 		changes = append(changes, c)
 		sent = append(sent, j)
 	}
 	return changes, sent
+}
+
+// announce records, before the request is sent, what it is about to change.
+func (r *round) announce(j *job) {
+	switch j.op {
+	case crm.Create:
+		j.row.Object, j.row.Intent = j.want.Object, r.now
+		j.row.Properties, j.row.Links, j.row.Relink = nil, j.links, true
+	case crm.Archive:
+		j.row.Retracted = true
+	case crm.Update:
+		if len(j.link)+len(j.unlink) > 0 {
+			j.row.Links, j.row.Relink = slices.Concat(j.row.Links, j.link), true
+		}
+	}
+	if len(j.edit.send) > 0 {
+		j.row.Properties = allUnderway(j.row.Properties, j.edit.send)
+	}
+	r.setRecord(j.item, j.row)
 }
 
 func (r *round) recordResult(j *job, res crm.Result) {
@@ -327,7 +373,7 @@ func (r *round) recordResult(j *job, res crm.Result) {
 			return
 		}
 		if j.op == crm.Create {
-			j.row.ID, j.row.Intent = res.ID, time.Time{}
+			j.row.ID, j.row.Intent, j.row.Properties, j.row.Relink = res.ID, time.Time{}, nil, false
 		}
 		r.applied(j)
 		return
@@ -359,12 +405,14 @@ func (r *round) recordResult(j *job, res crm.Result) {
 
 // applied keeps what now stands in the CRM.
 func (r *round) applied(j *job) {
-	if j.row.Properties == nil {
-		j.row.Properties = map[string]store.Applied{}
+	props := maps.Clone(j.row.Properties)
+	if props == nil {
+		props = map[string]store.Applied{}
 	}
-	maps.Copy(j.row.Properties, j.edit.applied)
+	maps.Copy(props, j.edit.applied)
+	j.row.Properties = props
 	if len(j.links) > 0 {
-		j.row.Links = j.links
+		j.row.Links, j.row.Relink = j.links, false
 	}
 	r.setRecord(j.item, j.row)
 }

@@ -171,15 +171,12 @@ func (r *round) setRecord(it *item, rec store.Record) {
 	it.work.Records[rec.Key] = rec
 }
 
-func (r *round) setPerson(p *person) {
-	if p.ref.IsZero() {
-		return
-	}
+// setPerson keeps what was applied to somebody; the zero Person drops them.
+func (r *round) setPerson(ref crm.Ref, p store.Person) {
 	if r.pending.People == nil {
 		r.pending.People = map[crm.Ref]store.Person{}
 	}
-	r.pending.People[p.ref] = p.applied
-	p.changed = false
+	r.pending.People[ref] = p
 }
 
 func (r *round) forget(it *item, key string) {
@@ -234,9 +231,6 @@ func (r *round) stateOf(it *item) store.State {
 	s, o := it.state, it.outcome
 	if o.problem != nil {
 		s.Problem = o.problem
-	}
-	if it.person != nil && !it.person.ref.IsZero() {
-		s.Person = it.person.choice()
 	}
 	switch {
 	case o.deferred:
