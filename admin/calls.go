@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -89,7 +88,7 @@ func (s *Server) call(r *http.Request) (any, error) {
 	ctx, id := r.Context(), r.PathValue("id")
 	call, err := s.Journal.Call(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("call %s: %w", id, err)
+		return nil, err
 	}
 	answer := CallDetail{Call: call, Deliveries: []store.Delivery{}, Revisions: []Revision{}, Destinations: []CallAt{}}
 	for d, err := range s.Journal.Deliveries(ctx, store.DeliveryFilter{CallID: id, Limit: detailDeliveries}) {

@@ -14,7 +14,7 @@ import (
 )
 
 // ErrDaemonRunning: another daemon answers on the address.
-var ErrDaemonRunning = errors.New("another daemon answers there already")
+var ErrDaemonRunning = errors.New("another daemon is running")
 
 // maxSocketPath is how long a unix socket's path may be: Linux has 108 bytes for
 // it with the closing NUL, macOS 104.
@@ -80,7 +80,7 @@ func removeStale(path string) error {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		c.Close()
-		return fmt.Errorf("%s: %w", path, ErrDaemonRunning)
+		return fmt.Errorf("%w: it answers on %s", ErrDaemonRunning, path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("%s is there and cannot be examined: %w", path, err)

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -171,7 +170,7 @@ func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []stri
 	if len(sel.IDs) > 0 {
 		for _, id := range sel.IDs {
 			if _, err := s.Journal.Call(ctx, id); err != nil {
-				return fmt.Errorf("call %s: %w", id, err)
+				return err
 			}
 		}
 		for ids := range slices.Chunk(sel.IDs, chunk) {

@@ -49,6 +49,7 @@ func assemble(ctx context.Context, cfg *config.Config, journal store.Journal, ho
 		p.destinations = append(p.destinations, d)
 		shown = append(shown, admin.Destination{
 			Name: d.Name, Type: d.Type, Sync: d.loop, CRM: d.crm, Mapping: d.mapping.info,
+			CheckMapping: d.checkMapping,
 		})
 	}
 	p.api = admin.New(admin.Options{
@@ -62,7 +63,7 @@ func assembleDestination(ctx context.Context, c config.Destination, journal stor
 	log := how.logger.With("destination", c.Name)
 	d := &destination{Destination: c}
 	var err error
-	if d.crm, err = openCRM(c, journal, log); err != nil {
+	if d.crm, err = openCRM(c, memory{journal, "memory/" + c.Name + "/"}, log); err != nil {
 		if how.daemon {
 			return nil, usageError{err}
 		}
@@ -85,13 +86,34 @@ func assembleDestination(ctx context.Context, c config.Destination, journal stor
 	return d, nil
 }
 
-func openCRM(c config.Destination, journal store.Keeper, log *slog.Logger) (crm.Destination, error) {
+// checkMapping compares the mapping in force with the account's schema.
+func (d *destination) checkMapping(ctx context.Context) ([]crm.Finding, error) {
+	m := d.mapping.current.Load()
+	inspector, ok := d.crm.(crm.Inspector)
+	if m == nil || !ok {
+		return nil, nil
+	}
+	problems, err := m.Check(ctx, inspector)
+	if err != nil {
+		return nil, err
+	}
+	if len(problems) == 0 {
+		return []crm.Finding{{Name: "mapping", OK: true, Text: m.Name() + " fits the account"}}, nil
+	}
+	var found []crm.Finding
+	for _, p := range problems {
+		found = append(found, crm.Finding{Name: "mapping", Text: p.String()})
+	}
+	return found, nil
+}
+
+func openCRM(c config.Destination, m crm.Memory, log *slog.Logger) (crm.Destination, error) {
 	s := crm.Settings{
 		Name: c.Name, Type: c.Type, BaseURL: c.BaseURL, LoginURL: c.LoginURL,
 		AccessToken: c.AccessToken.Reveal(), API: c.API,
 		RatePerSecond: c.RatePerSecond, SearchPerSecond: c.SearchPerSecond, QuotaShare: c.QuotaShare,
 		SearchLag: c.SearchLag, Region: c.Region,
-		Tokens: tokenFile(c.TokenFile), Memory: memory{journal, "memory/" + c.Name + "/"},
+		Tokens: tokenFile(c.TokenFile), Memory: m,
 		Logger: log,
 	}
 	if o := c.OAuth; o != nil {
@@ -116,6 +138,12 @@ func (m memory) Get(ctx context.Context, name string) (string, error) {
 func (m memory) Set(ctx context.Context, name, value string) error {
 	return m.keeper.Set(ctx, m.prefix+name, value)
 }
+
+// forgetful is a memory for what ends before it would have to remember.
+type forgetful struct{}
+
+func (forgetful) Get(context.Context, string) (string, error) { return "", nil }
+func (forgetful) Set(context.Context, string, string) error   { return nil }
 
 // autoSetup creates what the account lacks when a loop first asks whether it is
 // ready.

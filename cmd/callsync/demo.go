@@ -131,8 +131,7 @@ func startDemo(ctx context.Context, kinds []string) (_ *demo, err error) {
 		account := demoAccount{kind: kind, url: "http://" + l.Addr().String(), crmSandbox: sandboxes[kind]}
 		go serveSandbox(ctx, l, account.new(demoLag))
 		d.accounts = append(d.accounts, account)
-		fmt.Fprintf(&b, account.snippet, account.url)
-		fmt.Fprintf(&b, "search_lag   = %q\n\n", 2*demoLag)
+		fmt.Fprintf(&b, account.snippet, account.url, 2*demoLag)
 	}
 	file := filepath.Join(dir, "config.toml")
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {

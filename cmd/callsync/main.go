@@ -27,8 +27,12 @@ const (
 	exitUsage  = 2 // wrong usage or configuration
 )
 
+// defaultConfig is where the configuration is unless --config or
+// $CALLSYNC_CONFIG says otherwise.
+const defaultConfig = "config.toml"
+
 type commands struct {
-	Config string `short:"c" default:"config.toml" env:"CALLSYNC_CONFIG" placeholder:"FILE" help:"Configuration file (${default})."`
+	Config string `short:"c" default:"${config}" env:"CALLSYNC_CONFIG" placeholder:"FILE" help:"Configuration file (${default})."`
 
 	Serve   serveCmd   `cmd:"" group:"run" help:"Receive deliveries and keep the CRMs true to them."`
 	Demo    demoCmd    `cmd:"" group:"run" help:"See it work: sandbox, daemon and deliveries, in a temporary folder."`
@@ -37,11 +41,15 @@ type commands struct {
 	Check checkCmd `cmd:"" group:"setup" help:"Check the configuration, the mappings and the CRM accounts."`
 	Setup setupCmd `cmd:"" group:"setup" help:"Create the properties callsync needs in the CRM; shows them first."`
 
+	Login loginCmd `cmd:"" group:"setup" help:"Let callsync into a CRM through the browser, where it uses OAuth."`
+
 	Status     statusCmd     `cmd:"" group:"look" help:"Say how the daemon and its destinations are doing."`
 	Calls      callsCmd      `cmd:"" group:"look" help:"List calls, newest first."`
 	Show       showCmd       `cmd:"" group:"look" help:"Explain one call: deliveries, revisions, what was written where and why."`
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List deliveries, accepted or not, newest first."`
 	Plan       planCmd       `cmd:"" group:"look" help:"Show what syncing would do, without doing it."`
+
+	Sample sampleCmd `cmd:"" group:"look" help:"Fetch an agent's sample payload from 11x and plan it."`
 
 	Resync  resyncCmd  `cmd:"" group:"act" help:"Sync calls again; only differences are sent."`
 	Pause   pauseCmd   `cmd:"" group:"act" help:"Stop syncing to a destination; deliveries are still journalled."`
@@ -65,6 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	parser, err := kong.New(&c,
 		kong.Name("callsync"),
 		kong.Description("Journals Julian's call results and keeps HubSpot and Salesforce true to them."),
+		kong.Vars{"config": defaultConfig},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
@@ -83,6 +92,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	kctx, err := parser.Parse(args)
 	if exited >= 0 { // --help has been printed
 		return exited
+	}
+	if c.Config == "" { // from an empty variable
+		c.Config = defaultConfig
 	}
 	a := &app{configPath: c.Config, stdin: stdin, out: newPrinter(stdout), err: newPrinter(stderr)}
 	if err != nil {

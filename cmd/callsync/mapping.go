@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -175,7 +174,7 @@ func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, o
 	defer w.Close()
 	watch := func() {
 		for _, l := range live {
-			for _, dir := range folders(l.destination.Mapping) {
+			for _, dir := range l.folders() {
 				if err := w.Add(dir); err != nil {
 					log.Warn("a mapping's folder cannot be watched; a change needs a restart", "folder", dir, "error", err)
 				}
@@ -209,16 +208,22 @@ func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, o
 	}
 }
 
-// folders lists the folder of a file, and that of the file behind it if it is a
-// symbolic link.
-func folders(file string) []string {
-	dirs := []string{filepath.Dir(file)}
-	if target, err := filepath.EvalSymlinks(file); err == nil && filepath.Dir(target) != dirs[0] {
-		dirs = append(dirs, filepath.Dir(target))
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return dirs
+// folders lists the folders of the mapping's files, and of those behind them
+// that are symbolic links.
+func (l *liveMapping) folders() []string {
+	files := []string{l.destination.Mapping}
+	if m := l.current.Load(); m != nil {
+		files = append(files, m.Files()...)
 	}
-	return dirs
+	var dirs []string
+	for _, file := range files {
+		dirs = append(dirs, filepath.Dir(file))
+		if target, err := filepath.EvalSymlinks(file); err == nil {
+			dirs = append(dirs, filepath.Dir(target))
+		}
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
 }
 
 func (l *liveMapping) reloadAndTell(ctx context.Context, observe func(destination string, err error)) {

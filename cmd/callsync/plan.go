@@ -83,7 +83,7 @@ func (c *planCmd) planFile(ctx context.Context, a *app) error {
 // configured reports whether there is a configuration.
 func (a *app) configured() bool {
 	_, err := os.Stat(a.configPath)
-	return !errors.Is(err, fs.ErrNotExist) || a.configPath != "config.toml"
+	return !errors.Is(err, fs.ErrNotExist) || a.configPath != defaultConfig
 }
 
 func readPayload(a *app, file string) (json.RawMessage, error) {

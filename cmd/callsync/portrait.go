@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/callsync/callsync/crm"
 )
 
 // A portrait is what stands in an emulated CRM, as its API shows it.
@@ -104,4 +106,13 @@ func (s *portrait) verify() error {
 		}
 	}
 	return wrong
+}
+
+// crmTime shortens a time as a CRM writes it.
+func crmTime(s string) string {
+	t, err := crm.ParseTime(s)
+	if err != nil {
+		return s
+	}
+	return t.UTC().Format("2006-01-02 15:04 MST")
 }

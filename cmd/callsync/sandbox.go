@@ -24,7 +24,7 @@ type crmSandbox struct {
 	// new makes an empty account whose searches lag.
 	new func(lag time.Duration) emulated
 	// snippet is the destination's table for a configuration, with a %s for the
-	// address.
+	// address and another for how long its searches lag.
 	snippet string
 	// token says how to get in, for people.
 	token string
@@ -81,7 +81,7 @@ func (c *sandboxCmd) Run(ctx context.Context, a *app) error {
 		a.out.f("%s emulated at %s; %s\n", kind, url, s.token)
 		a.out.f("  faults, request log, state: %s%s\n", url, sandbox.ControlPrefix)
 		a.out.f("  to try callsync on it, in config.toml:\n\n")
-		fmt.Fprintf(a.out.w, s.snippet+"\n", url)
+		fmt.Fprintf(a.out.w, s.snippet+"\n", url, 2*c.Lag)
 		g.Go(func() error { return serveSandbox(ctx, l, account) })
 	}
 	return g.Wait()

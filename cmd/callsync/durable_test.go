@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/callsync/callsync/crm/sandbox"
+	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
+)
+
+// A served is a daemon in a process of its own, with an emulated HubSpot.
+type served struct {
+	t       *testing.T
+	account *hubspotsim.Server
+	url     string // of the account
+	config  string
+	cmd     *exec.Cmd
+	log     *os.File
+}
+
+func newServed(t *testing.T) *served {
+	t.Helper()
+	s := &served{t: t, account: newAccount()}
+	server := httptest.NewServer(s.account)
+	t.Cleanup(server.Close)
+	t.Cleanup(s.account.ClearFaults) // before Close, which waits for answers held back
+	s.url = server.URL
+	// A socket's path has to be short.
+	dir, err := os.MkdirTemp("", "callsync-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if s.config, err = writeConfig(dir, s.url, "auto_setup = true"); err != nil {
+		t.Fatal(err)
+	}
+	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.log.Close()
+		if t.Failed() {
+			b, _ := os.ReadFile(s.log.Name())
+			t.Logf("the daemon's log:\n%s", b)
+		}
+	})
+	return s
+}
+
+func (s *served) start() {
+	s.t.Helper()
+	s.cmd = exec.Command("callsync", "serve", "--config", s.config)
+	s.cmd.Stderr = s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := s.cmd
+	s.t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	if err := awaitReady(s.config); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// kill ends the daemon as a power failure would.
+func (s *served) kill() {
+	s.t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd.Wait()
+}
+
+// stop ends the daemon as a service manager would.
+func (s *served) stop() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		s.t.Fatalf("after SIGTERM: %v", err)
+	}
+}
+
+func (s *served) webhook() string {
+	s.t.Helper()
+	url, err := webhookAt(s.config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return url
+}
+
+func (s *served) settle(limit time.Duration) {
+	s.t.Helper()
+	if err := awaitSettled(s.config, limit); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// portrait reads back what the account holds, with its searches caught up.
+func (s *served) portrait() *portrait {
+	s.t.Helper()
+	seen, err := portrayHubSpot(context.Background(), s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return seen
+}
+
+// oneOfEach is a call that yields a contact, a call, a meeting and a task.
+func oneOfEach(t *testing.T) []byte {
+	t.Helper()
+	b, err := demoPayloads.ReadFile("testdata/demo/meeting.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var call map[string]any
+	if err := json.Unmarshal(b, &call); err != nil {
+		t.Fatal(err)
+	}
+	result := call["callResult"].(map[string]any)
+	result["humanActions"] = result["humanActions"].([]any)[:1]
+	if b, err = json.Marshal(call); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestKilledBetweenCommitAndAnswer kills the daemon with SIGKILL after the CRM
+// has committed a creation and before it has answered, for each of the records
+// a call yields, and counts them after a restart.
+func TestKilledBetweenCommitAndAnswer(t *testing.T) {
+	for _, object := range []string{"contacts", "calls", "meetings", "tasks"} {
+		t.Run(object, func(t *testing.T) {
+			t.Parallel()
+			s := newServed(t)
+			fault, err := s.account.AddFault(sandbox.Fault{Operation: object + " batch *ate", Method: "POST", When: sandbox.Hang, Times: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.start()
+			if status, answer, err := deliver(s.webhook(), oneOfEach(t)); err != nil || status != 200 {
+				t.Fatal(status, answer, err)
+			}
+			err = await("the commit", time.Minute, func(context.Context) (bool, error) {
+				return s.account.Faults()[0].Struck == 1 && s.committed(object), nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.kill()
+			s.account.RemoveFault(fault)
+			s.start()
+			s.settle(time.Minute)
+			s.stop()
+
+			seen := s.portrait()
+			if len(seen.people) != 1 || len(seen.loose) != 0 {
+				t.Fatalf("the CRM holds %d contacts, and %d activities of nobody", len(seen.people), len(seen.loose))
+			}
+			kinds := map[string]int{}
+			for _, r := range seen.people[0].records {
+				kinds[r.kind]++
+			}
+			if kinds["call"] != 1 || kinds["meeting"] != 1 || kinds["task"] != 1 || len(kinds) != 3 {
+				t.Errorf("the contact has %v, not one call, meeting and task", kinds)
+			}
+		})
+	}
+}
+
+// committed reports whether a record of the type exists, whatever was answered.
+func (s *served) committed(object string) bool {
+	s.t.Helper()
+	all, err := listHubSpot(context.Background(), s.url, object, []string{"hs_object_id"}, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return len(all) > 0
+}
+
+// TestOutage answers 503 to everything while 64 senders deliver 1,000 calls:
+// all are acknowledged, and all land when the CRM is back.
+func TestOutage(t *testing.T) {
+	const calls, senders, people = 1000, 64, 200
+	s := newServed(t)
+	fault, err := s.account.AddFault(sandbox.Fault{Status: 503})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	url := s.webhook()
+	template := string(oneOfEach(t))
+	next := make(chan int)
+	failures := make(chan error, calls)
+	var wg sync.WaitGroup
+	for range senders {
+		wg.Go(func() {
+			for n := range next {
+				body := strings.NewReplacer(
+					"call.demo-meeting", fmt.Sprintf("call.outage-%d", n),
+					"+46701234567", fmt.Sprintf("+4670123%04d", n%people),
+					"ada.lindqvist@", fmt.Sprintf("ada.%d@", n%people),
+				).Replace(template)
+				if status, answer, err := deliver(url, []byte(body)); err != nil || status != 200 {
+					failures <- fmt.Errorf("call %d: %d %s %w", n, status, answer, errors.Join(err))
+				}
+			}
+		})
+	}
+	for n := range calls {
+		next <- n
+	}
+	close(next)
+	wg.Wait()
+	close(failures)
+	for err := range failures {
+		t.Error(err)
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	if s.account.Faults()[0].Struck == 0 {
+		t.Fatal("the CRM was not asked while it was down: the test proves nothing")
+	}
+	s.account.RemoveFault(fault)
+	s.settle(3 * time.Minute)
+	s.stop()
+
+	seen := s.portrait()
+	kinds := map[string]int{}
+	for _, p := range seen.people {
+		for _, r := range p.records {
+			kinds[r.kind]++
+		}
+	}
+	if len(seen.people) != people || len(seen.loose) != 0 || kinds["call"] != calls || kinds["meeting"] != calls || kinds["task"] != calls {
+		t.Errorf("the CRM holds %d contacts with %v and %d activities of nobody; want %d contacts with %d of each",
+			len(seen.people), kinds, len(seen.loose), people, calls)
+	}
+}

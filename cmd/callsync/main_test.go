@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/config"
+	"github.com/callsync/callsync/crm/sandbox"
+	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
+	"github.com/callsync/callsync/store"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"callsync": main, "callsync-await": awaitOutput})
+}
+
+// testKey is the webhook key in the tests' configurations.
+const testKey = "test-key"
+
+// TestScripts runs testdata/script. Every script has an emulated HubSpot of its
+// own, a configuration for it, the shipped mapping as hubspot.toml, and the
+// demo's payloads. Beside testscript's commands there are:
+//
+//	exec callsync-await PATTERN COMMAND…
+//	                       repeat a callsync command until it prints the pattern
+//	ready                  wait until the daemon takes deliveries
+//	post FILE              deliver a payload; print status and answer
+//	settle                 wait until nothing is on its way to the CRM
+//	requests [reset|write] print the CRM's requests by operation, all or those
+//	                       that write; or forget them
+//	sent OPERATION         print the bodies of an operation's requests
+//	replace OLD NEW FILE   edit a file; OLD must be in it
+//	exits CODE COMMAND…    run a command that must end with the exit code
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   filepath.Join("testdata", "script"),
+		Setup: setupScript,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"ready": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Check(awaitReady(ts.Getenv("CALLSYNC_CONFIG")))
+			},
+			"settle": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Check(awaitSettled(ts.Getenv("CALLSYNC_CONFIG"), time.Minute))
+			},
+			"post":     cmdPost,
+			"requests": cmdRequests,
+			"sent":     cmdSent,
+			"replace":  cmdReplace,
+			"exits":    cmdExits,
+		},
+	})
+}
+
+type accountKey struct{}
+
+func setupScript(env *testscript.Env) error {
+	account := newAccount()
+	server := httptest.NewServer(account)
+	env.Defer(func() {
+		account.ClearFaults()
+		server.Close()
+	})
+	env.Values[accountKey{}] = account
+	mapping, err := os.ReadFile("../../mappings/hubspot.toml")
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(env.WorkDir, os.DirFS("testdata/demo")); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "hubspot.toml"), mapping, 0o600); err != nil {
+		return err
+	}
+	file, err := writeConfig(env.WorkDir, server.URL, `mapping = "hubspot.toml"`)
+	if err != nil {
+		return err
+	}
+	env.Setenv("CALLSYNC_CONFIG", file)
+	env.Setenv("HUBSPOT", server.URL)
+	env.Setenv("TZ", "UTC")
+	return nil
+}
+
+// newAccount is an emulated HubSpot without limits on the rate, whose searches
+// lag a little.
+func newAccount() *hubspotsim.Server {
+	settings := hubspotsim.DefaultSettings()
+	settings.SearchLag = sandbox.Duration(50 * time.Millisecond)
+	settings.TenSecondLimit, settings.SearchesPerSecond = 0, 0
+	return hubspotsim.New(hubspotsim.Options{Settings: settings})
+}
+
+// writeConfig writes a configuration for an emulated HubSpot into dir.
+func writeConfig(dir, url, extra string) (file string, err error) {
+	text := fmt.Sprintf(`[receiver]
+listen   = "127.0.0.1:0"
+api_keys = [%q]
+
+[destinations.hubspot]
+type              = "hubspot"
+base_url          = %q
+access_token      = %q
+search_lag        = "100ms"
+rate_per_second   = 1000
+search_per_second = 1000
+%s
+`, testKey, url, hubspotsim.DefaultToken, extra)
+	file = filepath.Join(dir, "config.toml")
+	return file, os.WriteFile(file, []byte(text), 0o600)
+}
+
+// daemonAt is a client of the daemon that a configuration describes.
+func daemonAt(file string) (*admin.Client, error) {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return admin.NewClient(cfg.Admin.Listen, cfg.Admin.Token.Reveal()), nil
+}
+
+// await polls until done reports true.
+func await(what string, limit time.Duration, done func(ctx context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for {
+		ok, err := done(ctx)
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited %s for %s: %v", limit, what, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func awaitReady(file string) error {
+	client, err := daemonAt(file)
+	if err != nil {
+		return err
+	}
+	return await("the daemon", 30*time.Second, func(ctx context.Context) (bool, error) {
+		s, err := client.Status(ctx)
+		return err == nil && s.Daemon, err
+	})
+}
+
+func awaitSettled(file string, limit time.Duration) error {
+	client, err := daemonAt(file)
+	if err != nil {
+		return err
+	}
+	return await("the CRM to take everything", limit, func(ctx context.Context) (bool, error) {
+		s, err := client.Status(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, d := range s.Destinations {
+			if n := d.Calls[store.Pending] + d.Calls[store.Retrying]; n > 0 {
+				return false, fmt.Errorf("%d calls on their way; %s %s", n, d.Phase, d.Reason)
+			}
+		}
+		return true, nil
+	})
+}
+
+// webhookAt is where the daemon of a configuration takes deliveries.
+func webhookAt(file string) (string, error) {
+	client, err := daemonAt(file)
+	if err != nil {
+		return "", err
+	}
+	s, err := client.Status(context.Background())
+	if err != nil {
+		return "", err
+	}
+	if len(s.Receivers) == 0 {
+		return "", errors.New("the daemon takes no deliveries")
+	}
+	return s.Receivers[0], nil
+}
+
+func deliver(url string, body []byte) (status int, answer string, err error) {
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Api-Key", testKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, strings.TrimSpace(string(b)), err
+}
+
+func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
+	url, err := webhookAt(ts.Getenv("CALLSYNC_CONFIG"))
+	ts.Check(err)
+	status, answer, err := deliver(url, []byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), status, answer)
+}
+
+func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {
+	account, out := ts.Value(accountKey{}).(*hubspotsim.Server), ts.Stdout()
+	if len(args) == 1 && args[0] == "reset" {
+		account.ResetCounters()
+		return
+	}
+	counts := demoDifference{counts: map[string]int{}}
+	for op, n := range account.Counts() {
+		counts.counts[op] = n.Requests
+	}
+	shown := counts.counts
+	if len(args) == 1 && args[0] == "write" {
+		shown = counts.writes()
+	}
+	for _, op := range slices.Sorted(maps.Keys(shown)) {
+		fmt.Fprintln(out, op, shown[op])
+	}
+}
+
+func cmdSent(ts *testscript.TestScript, _ bool, args []string) {
+	account, out := ts.Value(accountKey{}).(*hubspotsim.Server), ts.Stdout()
+	for _, r := range account.Requests() {
+		if r.Operation == args[0] {
+			var body bytes.Buffer
+			ts.Check(json.Indent(&body, []byte(r.Body), "", " "))
+			fmt.Fprintln(out, body.String())
+		}
+	}
+}
+
+// awaitOutput is the program callsync-await: it runs a callsync command until it
+// prints what a pattern describes.
+func awaitOutput() {
+	pattern := regexp.MustCompile(os.Args[1])
+	err := await(os.Args[1], 30*time.Second, func(context.Context) (bool, error) {
+		out, err := exec.Command("callsync", os.Args[2:]...).CombinedOutput()
+		return pattern.Match(out), fmt.Errorf("%s: %w", out, err)
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, not %s", code, args[0])
+	}
+}
+
+func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[2])
+	text := ts.ReadFile(args[2])
+	if !strings.Contains(text, args[0]) {
+		ts.Fatalf("%s does not have %q", args[2], args[0])
+	}
+	ts.Check(os.WriteFile(file, []byte(strings.Replace(text, args[0], args[1], 1)), 0o600))
+}
