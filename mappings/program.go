@@ -1,10 +1,8 @@
 package mappings
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -140,111 +138,6 @@ func (p *program) text(loc file.Location) string {
 		return p.at.str
 	}
 	return string(runes[loc.From:loc.To])
-}
-
-var (
-	unknownName  = regexp.MustCompile(`^unknown name (\S+)`)
-	unknownField = regexp.MustCompile(`(?:^unknown field|has no field) (\S+)`)
-	noSuchCall   = regexp.MustCompile(`^(?:not enough|too many) arguments to call (\S+)`)
-	badArgument  = regexp.MustCompile(`^cannot use (\S+) as argument \(type (\S+)\) to call (\S+)`)
-)
-
-func (p *program) compileError(err error, env types.Map) *Error {
-	e := &Error{Pos: p.at.pos, Text: p.at.str, Msg: err.Error()}
-	var at *file.Error
-	if !errors.As(err, &at) {
-		return e
-	}
-	e.Pos, e.Text, e.Msg = p.position(at.From), p.text(at.Location), at.Message
-	switch m := at.Message; {
-	case unknownName.MatchString(m):
-		name := unknownName.FindStringSubmatch(m)[1]
-		e.Text, e.Msg = name, fmt.Sprintf("unknown name %q", name)
-		e.Hint = abolished[name]
-		if e.Hint == "" && name != strings.ToUpper(name) {
-			e.Hint = didYouMean(name, append(append(knownNames(env), functionNames()...), kept...))
-		}
-		if e.Hint == "" {
-			e.Hint = fmt.Sprintf("a fixed text is written in quotes of its own: \"'%s'\"", name)
-		}
-	case unknownField.MatchString(m):
-		name := unknownField.FindStringSubmatch(m)[1]
-		e.Text, e.Msg = name, fmt.Sprintf("there is no field %q here", name)
-		e.Hint = didYouMean(name, knownNames(env))
-		if e.Hint == "" {
-			e.Hint = "a field the documentation does not list is reached as raw." + name
-		}
-	case noSuchCall.MatchString(m):
-		name := noSuchCall.FindStringSubmatch(m)[1]
-		if better := p.retry(name, env); better != nil {
-			return better
-		}
-		e.Hint = usage(name)
-	case badArgument.MatchString(m):
-		sub := badArgument.FindStringSubmatch(m)
-		e.Msg = fmt.Sprintf("%s wants %s here, this is %s", sub[3], typeName(sub[2]), typeName(sub[1]))
-		e.Hint = usage(sub[3])
-	}
-	return e
-}
-
-// retry looks for the argument at fault in a call of a function that can be
-// called in several ways, of which expr explains only the last.
-func (p *program) retry(name string, env types.Map) *Error {
-	f := functions[name]
-	if len(f.types) < 2 {
-		return nil
-	}
-	for _, form := range f.types {
-		options := append(slices.Clone(strictOptions), expr.Env(env), expr.Function(name, f.invoke, form))
-		_, err := guard(func() (*vm.Program, error) { return expr.Compile(p.at.str, options...) })
-		var at *file.Error
-		if errors.As(err, &at) && badArgument.MatchString(at.Message) {
-			return p.compileError(err, env)
-		}
-	}
-	return nil
-}
-
-// abolished explains functions of the expression language that are left out.
-var abolished = map[string]string{
-	"now":     "a mapping gives the same records whenever it runs; use received, the time the call came in",
-	"repeat":  "it is left out, since it can fill the memory",
-	"groupBy": "it is left out, since it has no order",
-	"string":  "use text(x)",
-	"float":   "use number(x)",
-	"toPairs": "use pairs(m)",
-	"toJSON":  "use json(x)",
-}
-
-func usage(name string) string {
-	if f, ok := functions[name]; ok {
-		return "it is used as " + f.usage
-	}
-	return ""
-}
-
-func typeName(t string) string {
-	switch strings.TrimPrefix(t, "*") {
-	case "string":
-		return "a text"
-	case "int", "float64", "int64":
-		return "a number"
-	case "bool":
-		return "true or false"
-	case "time.Time":
-		return "a time"
-	case "[]interface {}", "[]string":
-		return "a list"
-	case "map[string]interface {}":
-		return "an object"
-	case "crm.Value":
-		return "a lookup"
-	case "nil", "<nil>":
-		return "nothing"
-	default:
-		return t
-	}
 }
 
 // outType names what an expression gives, for errors; "" when only a call can
