@@ -137,7 +137,7 @@ func (m *Mapping) render(c *julian.Call, received time.Time, observe func(Rule))
 func (r *renderer) person(c *contactRule) (crm.Person, error) {
 	p := crm.Person{Objects: slices.Clone(c.objects), Unlinked: c.unlinked}
 	for i, rule := range c.match {
-		v, err := r.value(rule.value)
+		v, err := r.identifier(rule.value)
 		if err != nil {
 			return p, err
 		}
@@ -158,6 +158,23 @@ func (r *renderer) person(c *contactRule) (crm.Person, error) {
 	var err error
 	p.Fields, err = r.fields(c.fields, "")
 	return p, err
+}
+
+// identifier is the value of a match rule. What is no single value, such as an
+// object where an id was expected, identifies nobody.
+func (r *renderer) identifier(s source) (crm.Value, error) {
+	if s.expr == nil {
+		return toValue(s.constant)
+	}
+	v, err := r.eval(s.expr)
+	if err != nil {
+		return crm.Value{}, err
+	}
+	value, err := toValue(v)
+	if err != nil {
+		return crm.Value{}, nil
+	}
+	return value, nil
 }
 
 // matchValue answers the normal form of a value to look for, or "" for one that
