@@ -33,8 +33,10 @@ func canonical(path string) string {
 			return f.canonical + rest
 		}
 	}
-	switch {
-	case path == "" || path == "/oauth/authorize" || strings.HasPrefix(path, sandbox.ControlPrefix):
+	switch path {
+	case "":
+		return "/"
+	case "/oauth/authorize":
 		return path
 	}
 	return "/unknown" + path // a canonical path is no path of HubSpot's

@@ -97,7 +97,7 @@ func (s *Settings) validate() error {
 		return fmt.Errorf("limits are not negative")
 	}
 	for name := range s.UniqueProperties {
-		if plural(name) != name {
+		if typeNames[name] != name {
 			return fmt.Errorf("uniqueProperties: %q is no object type", name)
 		}
 	}
