@@ -10,6 +10,7 @@ import (
 type Phone struct {
 	E164     string // "+15551234567"
 	National string // area code and local number without trunk prefix: "5551234567"
+	Domestic string // as dialled within its country, digits only: "5551234567", "02079460000"
 	Country  int    // calling code: 1
 	Ext      string // extension, if one was written along
 }
@@ -32,7 +33,19 @@ func ParsePhone(s, region string) (p Phone, ok bool) {
 	return Phone{
 		E164:     phonenumbers.Format(n, phonenumbers.E164),
 		National: phonenumbers.GetNationalSignificantNumber(n),
+		Domestic: digits(phonenumbers.Format(n, phonenumbers.NATIONAL)),
 		Country:  int(n.GetCountryCode()),
 		Ext:      n.GetExtension(),
 	}, true
+}
+
+// digits keeps the digits of a number's formatted form up to its extension.
+func digits(s string) string {
+	s, _, _ = strings.Cut(s, " ext")
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -39,6 +40,7 @@ type authorizer struct {
 	store  crm.TokenStore
 	http   *http.Client
 	now    func() time.Time
+	log    *slog.Logger
 
 	lock      lock // guards what follows, across requests
 	current   *oauth2.Token
@@ -49,7 +51,7 @@ type authorizer struct {
 
 func newAuthorizer(p *Portal) (*authorizer, error) {
 	s := p.settings
-	a := &authorizer{http: p.http, now: p.now, store: s.Tokens, lock: newLock()}
+	a := &authorizer{http: p.http, now: p.now, log: p.log, store: s.Tokens, lock: newLock()}
 	if s.AccessToken != "" {
 		a.static = &oauth2.Token{AccessToken: s.AccessToken}
 		return a, nil
@@ -139,19 +141,20 @@ func (a *authorizer) refresh(ctx context.Context) (*oauth2.Token, error) {
 	a.refusal = nil
 	a.current = fresh
 	if err := a.store.Save(fresh); err != nil {
-		return nil, &crm.Error{Kind: crm.Credential, Op: "oauth token", Message: "the renewed token could not be stored", Hint: "make the token file writable", Err: err}
+		a.log.Error("the renewed token could not be stored; after a restart a login may be needed", "error", err)
 	}
 	return fresh, nil
 }
 
 // expire forgets a token that HubSpot no longer takes. Somebody else may have
 // renewed it already.
-func (a *authorizer) expire(t *oauth2.Token) {
-	if a.lock.acquire(context.Background()) == nil {
-		defer a.lock.release()
-		if a.current != nil && a.current.AccessToken == t.AccessToken {
-			a.current = &oauth2.Token{RefreshToken: t.RefreshToken}
-		}
+func (a *authorizer) expire(ctx context.Context, t *oauth2.Token) {
+	if a.lock.acquire(ctx) != nil {
+		return // the caller is leaving, and whoever comes next is told again
+	}
+	defer a.lock.release()
+	if a.current != nil && a.current.AccessToken == t.AccessToken {
+		a.current = &oauth2.Token{RefreshToken: t.RefreshToken}
 	}
 }
 

@@ -12,11 +12,17 @@ import (
 	"github.com/callsync/callsync/crm"
 )
 
+// maxRefusals is how often HubSpot may refuse parts of one batch before the
+// rest of it is left for a later round: an app's errors must stay under 5 % of
+// its requests (HubSpot usage guidelines).
+const maxRefusals = 20
+
 // A batch writes changes of one kind to one object type.
 type batch struct {
-	portal *Portal
-	op     crm.Op
-	object string
+	portal   *Portal
+	op       crm.Op
+	object   string
+	refusals int
 }
 
 func (b *batch) name() string { return b.object + " batch " + string(b.op) }
@@ -27,6 +33,12 @@ func (b *batch) name() string { return b.object + " batch " + string(b.op) }
 // all the same, nothing was written, and the culprits are isolated.
 func (b *batch) write(ctx context.Context, changes []*change) {
 	if len(changes) == 0 {
+		return
+	}
+	if b.refusals >= maxRefusals {
+		for _, c := range changes {
+			c.fail(&crm.Error{Kind: crm.Transient, Op: b.name(), Message: "not sent: HubSpot refused too many of the records it was batched with"})
+		}
 		return
 	}
 	inputs := make([]input, len(changes))
@@ -44,6 +56,9 @@ func (b *batch) write(ctx context.Context, changes []*change) {
 		path:   b.portal.paths.objects + b.object + "/batch/" + string(b.op),
 		body:   batchRequest{Inputs: inputs},
 	}, &a)
+	if refusedWhole(err) {
+		b.refusals++
+	}
 	switch {
 	case err == nil && b.op == crm.Archive && len(a.Errors) == 0:
 		for _, c := range changes {

@@ -51,7 +51,7 @@ func (p *Portal) do(ctx context.Context, r request, out any) (refusal, error) {
 			return refusal{}, err
 		}
 		if a.status == http.StatusUnauthorized && !renewed && p.auth.renewable() {
-			p.auth.expire(token)
+			p.auth.expire(ctx, token)
 			continue
 		}
 		return p.read(r, body, a, out)

@@ -17,9 +17,7 @@ func (p *Portal) classify(op string, a *answer, f refusal, sent []byte) *crm.Err
 	}
 	e.RetryAfter = retryAfter(a.header)
 	if e.Kind == crm.Quota {
-		p.pace.mu.Lock()
-		e.RetryAfter = p.pace.untilReset(a.header)
-		p.pace.mu.Unlock()
+		e.RetryAfter = p.pace.quotaWait(a.header)
 	}
 	return e
 }

@@ -101,7 +101,7 @@ func Open(s crm.Settings) (crm.Destination, error) {
 		now:      s.Now,
 		lag:      cmp.Or(s.SearchLag, defaultSearchLag),
 		http: &http.Client{
-			Transport: s.Transport,
+			Transport: transport(s),
 			// A redirect would carry the token to an address nobody configured.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -115,6 +115,17 @@ func Open(s crm.Settings) (crm.Destination, error) {
 	p.owners = newDirectory(p.now, p.listOwners)
 	p.dispositions = newDirectory(p.now, p.listDispositions)
 	return p, nil
+}
+
+// transport keeps as many connections open as requests may be under way.
+func transport(s crm.Settings) http.RoundTripper {
+	standard, ok := http.DefaultTransport.(*http.Transport)
+	if s.Transport != nil || !ok {
+		return s.Transport
+	}
+	t := standard.Clone()
+	t.MaxIdleConnsPerHost = maxConcurrent
+	return t
 }
 
 // BatchSize is several of HubSpot's batches of 100, so that searches and the

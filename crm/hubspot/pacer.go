@@ -170,13 +170,13 @@ func (p *pacer) observe(r request, a *answer) {
 	defer p.mu.Unlock()
 	p.learnWindow(a.header)
 	p.learnDay(a.header)
+	if a.status == http.StatusTooManyRequests {
+		p.refused(r, a)
+		return
+	}
 	b := p.all
 	if r.search {
 		b = p.find
-	}
-	if a.status == http.StatusTooManyRequests {
-		p.refused(b, a)
-		return
 	}
 	if l := b.limiter.Limit(); l < b.ceiling {
 		b.limiter.SetLimitAt(p.now(), min(b.ceiling, l*recovery))
@@ -216,16 +216,24 @@ func (p *pacer) learnDay(h http.Header) {
 	}
 }
 
-func (p *pacer) refused(b *budget, a *answer) {
+// refused holds back what would be refused as well: HubSpot answers 429 for the
+// account's searches of a second, the app's requests of ten, or the day.
+func (p *pacer) refused(r request, a *answer) {
 	f := parseRefusal(a)
 	now := p.now()
 	if f.daily() {
 		p.spent = now.Add(p.untilReset(a.header))
 		return
 	}
-	wait := retryAfter(a.header)
-	if wait <= 0 {
-		wait = f.window()
+	b, wait := p.all, time.Second
+	switch {
+	case f.tenSecondly():
+		wait = assumedWindow
+	case r.search:
+		b = p.find
+	}
+	if d := retryAfter(a.header); d > 0 {
+		wait = d
 	}
 	b.pause(now.Add(wait))
 	b.limiter.SetLimitAt(now, max(b.limiter.Limit()*cut, 0.1*b.ceiling))
@@ -266,6 +274,13 @@ func (p *pacer) untilReset(h http.Header) time.Duration {
 		return d
 	}
 	return p.reset().Sub(p.now())
+}
+
+// quotaWait is untilReset for callers without the mutex.
+func (p *pacer) quotaWait(h http.Header) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.untilReset(h)
 }
 
 func (p *pacer) setZone(z *time.Location) {

@@ -119,11 +119,12 @@ func (p *Portal) terms(m crm.Match) ([]term, []string) {
 			return nil, nil
 		case m.Property == phoneProperty || m.Property == mobileProperty:
 			// People are called on either number, whichever field it is in.
-			return []term{{[]string{calculatedPhone, calculatedMobile}, phone.National}},
+			both := []string{calculatedPhone, calculatedMobile}
+			return []term{{both, phone.National}, {both, phone.Domestic}},
 				[]string{phoneProperty, mobileProperty, calculatedPhone, calculatedMobile}
 		}
 		own := []string{m.Property}
-		return []term{{own, phone.E164}, {own, strings.TrimPrefix(phone.E164, "+")}, {own, phone.National}}, own
+		return []term{{own, phone.E164}, {own, strings.TrimPrefix(phone.E164, "+")}, {own, phone.National}, {own, phone.Domestic}}, own
 	case crm.MatchExact:
 		own := []string{m.Property}
 		return []term{{own, strings.ToLower(m.Value)}}, own
@@ -215,7 +216,7 @@ func (p *Portal) samePhone(wanted crm.Phone, someone *person, property string) (
 	}
 	calculated := map[string]string{phoneProperty: calculatedPhone, mobileProperty: calculatedMobile}[property]
 	local := someone.Properties[calculated]
-	return local == wanted.National || w.ok && w.National == wanted.National, false
+	return local == wanted.National || local == wanted.Domestic || w.ok && w.National == wanted.National, false
 }
 
 // holds reports whether a list separated by semicolons, as HubSpot keeps a

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // hidden stands where a value was.
@@ -57,7 +59,7 @@ func (r *redactor) collect(under string, v any) {
 	case string:
 		switch under {
 		case "value", "values", "id":
-			if len(v) >= 3 {
+			if v != "" {
 				r.values = append(r.values, v)
 			}
 		case "properties", "propertyName", "idProperty", "name":
@@ -71,7 +73,7 @@ func (r *redactor) collect(under string, v any) {
 func (r *redactor) clean(s string) string {
 	for _, v := range r.values {
 		if !r.names[v] {
-			s = strings.ReplaceAll(s, v, hidden)
+			s = hide(s, v)
 		}
 	}
 	s = emailText.ReplaceAllString(s, hidden)
@@ -88,3 +90,31 @@ func (r *redactor) clean(s string) string {
 	}
 	return s
 }
+
+// hide replaces a value wherever it stands; a short one only where it is a word
+// of its own.
+func hide(s, value string) string {
+	if len(value) > 3 {
+		return strings.ReplaceAll(s, value, hidden)
+	}
+	var b strings.Builder
+	for {
+		i := strings.Index(s, value)
+		if i < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		end := i + len(value)
+		before, _ := utf8.DecodeLastRuneInString(s[:i])
+		after, _ := utf8.DecodeRuneInString(s[end:])
+		b.WriteString(s[:i])
+		if i > 0 && isWord(before) || end < len(s) && isWord(after) {
+			b.WriteString(value)
+		} else {
+			b.WriteString(hidden)
+		}
+		s = s[end:]
+	}
+}
+
+func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }

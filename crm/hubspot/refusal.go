@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A refusal is HubSpot's error body, whole or as one entry of a multi-status
@@ -226,10 +225,6 @@ func (f refusal) daily() bool {
 	return strings.EqualFold(f.PolicyName, "DAILY") || strings.Contains(strings.ToLower(f.Message), "daily limit")
 }
 
-// window is how long a refused window lasts, from the policy's name.
-func (f refusal) window() time.Duration {
-	if strings.Contains(f.PolicyName, "TEN_SECONDLY") || strings.Contains(f.Message, "ten_secondly") {
-		return 10 * time.Second
-	}
-	return time.Second
+func (f refusal) tenSecondly() bool {
+	return strings.Contains(f.PolicyName, "TEN_SECONDLY") || strings.Contains(strings.ToLower(f.Message), "ten_secondly")
 }
