@@ -1,11 +1,9 @@
 package julian
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"time"
@@ -111,27 +109,6 @@ func parseActions(items []object) []Action {
 		})
 	}
 	return actions
-}
-
-func decodeObject(body []byte) (map[string]any, error) {
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%w: it is empty", ErrNotObject)
-		}
-		return nil, fmt.Errorf("%w: %v", ErrNotObject, err)
-	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return nil, ErrNotObject
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows the object", ErrNotObject)
-	}
-	return m, nil
 }
 
 // maxWarnings bounds what one payload can make the journal keep.
