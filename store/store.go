@@ -262,6 +262,9 @@ type State struct {
 	Problem  *Problem  `json:"problem,omitempty"`  // the last error, while it matters
 	Warnings []string  `json:"warnings,omitempty"`
 	Person   *Choice   `json:"person,omitempty"`
+	// Left names people the call belonged to before, from whom what it claimed
+	// has still to be taken.
+	Left []crm.Ref `json:"left,omitempty"`
 }
 
 // A Problem is an error as it is kept for people.

@@ -10,12 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.etcd.io/bbolt"
-
-	"github.com/callsync/callsync/julian"
-	"github.com/callsync/callsync/store"
 )
 
 // BenchmarkDeliver measures acknowledged deliveries by the number of concurrent
@@ -30,7 +26,7 @@ func BenchmarkDeliver(b *testing.B) {
 				b.Fatal(err)
 			}
 			benchmark(b, senders, func(callID string, body []byte) error {
-				_, err := j.Deliver(b.Context(), benchDelivery(callID, body))
+				_, err := j.Deliver(b.Context(), testDelivery(callID, body))
 				return err
 			})
 		})
@@ -99,13 +95,4 @@ func benchBodies() [][]byte {
 			i%5, r.IntN(1e7), r.IntN(600), text(60), text(550)))
 	}
 	return bodies
-}
-
-func benchDelivery(callID string, body []byte) store.Delivery {
-	sum := sha256.Sum256(body)
-	return store.Delivery{
-		At: time.Now(), Peer: "192.0.2.1", Status: 200, Size: len(body), Body: body,
-		Hash: hex.EncodeToString(sum[:]),
-		Call: &julian.Call{CallID: callID, AgentID: "agent_1", Direction: "outbound", Result: julian.Result{ResultType: julian.GoalCompleted}},
-	}
 }

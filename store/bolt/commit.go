@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -132,6 +133,9 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 	if err := j.resolveDoubt(); err != nil {
 		return -1, unavailable(err)
 	}
+	if err := j.inPlace(); err != nil {
+		return -1, unavailable(err)
+	}
 	b, err := j.db.Begin(true)
 	if err != nil {
 		j.doubt = &doubt{}
@@ -153,14 +157,34 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 	}
 	id := b.ID()
 	if err := contain(func() error { return j.opts.commit(b) }); err != nil {
-		j.assess(id, errors.Is(err, store.ErrDamaged))
 		j.log.Error("the journal could not be written; senders are told to try again", "path", j.path, "error", err)
+		j.assess(id, errors.Is(err, store.ErrDamaged))
+		if doubt := j.resolveDoubt(); doubt != nil {
+			j.log.Error("the journal cannot be put right yet and takes nothing", "path", j.path, "error", doubt)
+		}
 		return -1, unavailable(err)
 	}
 	for destination := range t.woken {
 		j.wakers.wake(destination)
 	}
 	return -1, nil
+}
+
+// inPlace reports a file that was moved away, deleted or replaced while it is
+// open: what is written to it would be gone after a restart.
+func (j *Journal) inPlace() error {
+	ours, err := j.file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(j.path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(ours, named) {
+		return fmt.Errorf("%s is another file than the one that was opened; restart callsync to use it", j.path)
+	}
+	return nil
 }
 
 func (j *Journal) abandon(b *bbolt.Tx) {

@@ -1,0 +1,162 @@
+package bolt
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/store"
+)
+
+// auditFile checks a closed journal: bbolt's own structure, that every index
+// entry and counter is the one that follows from the rows and none is missing,
+// and that every accepted body is there.
+func auditFile(t testing.TB, path string) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true})
+	if err != nil {
+		t.Errorf("audit: %v", err)
+		return
+	}
+	defer db.Close()
+	err = db.View(func(tx *bbolt.Tx) error {
+		for err := range tx.Check() {
+			t.Errorf("audit: %v", err)
+		}
+		return audit(t, tx)
+	})
+	if err != nil {
+		t.Errorf("audit: %v", err)
+	}
+}
+
+type expectation struct {
+	index  map[string]map[string]bool // by bucket: the keys that should be there
+	counts map[string]int64
+}
+
+func (e *expectation) add(bucket []byte, k key) {
+	if k == nil {
+		return
+	}
+	if e.index[string(bucket)] == nil {
+		e.index[string(bucket)] = make(map[string]bool)
+	}
+	e.index[string(bucket)][string(k)] = true
+}
+
+func audit(t testing.TB, tx *bbolt.Tx) error {
+	want := &expectation{index: map[string]map[string]bool{}, counts: map[string]int64{}}
+	calls := make(map[string]store.Call)
+	err := tx.Bucket(callBucket).ForEach(func(k, value []byte) error {
+		r := keyReader(k)
+		if id := r.text(); r.byte() == rowCall {
+			var c store.Call
+			if err := decodeRow(value, &c); err != nil {
+				return err
+			}
+			calls[id] = c
+			want.counts[string(key{countCalls})]++
+			want.add(receivedBucket, key{}.listed(c.ReceivedAt, id))
+			if _, err := newestBody(tx, &c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for id, c := range calls {
+		states, err := statesOf(tx.Bucket(callBucket), id)
+		if err != nil {
+			return err
+		}
+		for destination, s := range states {
+			e := entriesOf(&c, destination, s)
+			want.add(dueBucket, e.due)
+			want.add(statusBucket, e.status)
+			want.add(unservedBucket, e.unserved)
+			want.counts[string(stateCounter(destination, s.Status))]++
+		}
+	}
+	err = tx.Bucket(deliveryBucket).ForEach(func(k, value []byte) error {
+		d, err := decodeDelivery(value)
+		if err != nil {
+			return err
+		}
+		want.add(verdictBucket, key{}.text(string(d.Verdict)).uint64(d.Seq))
+		want.counts[string(key{countVerdict}.text(string(d.Verdict)))]++
+		if d.CallID != "" && tx.Bucket(callBucket).Get(callKey(d.CallID, rowDelivery).uint64(d.Seq)) == nil {
+			return fmt.Errorf("delivery %d is not listed under its call", d.Seq)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = tx.Bucket(quarantineBucket).ForEach(func(_, value []byte) error {
+		want.counts[string(key{countQuarantine})] += int64(len(value))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = tx.Bucket(identityBucket).ForEach(func(k, value []byte) error {
+		r := keyReader(k)
+		destination, name := r.text(), r.text()
+		var i store.Identity
+		if err := decodeRow(value, &i); err != nil {
+			return err
+		}
+		if !i.Ref.IsZero() {
+			want.add(ownerBucket, ownerKey(destination, i.Ref, name))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return want.compare(t, tx)
+}
+
+func (e *expectation) compare(t testing.TB, tx *bbolt.Tx) error {
+	t.Helper()
+	for _, bucket := range [][]byte{receivedBucket, dueBucket, statusBucket, unservedBucket, verdictBucket, ownerBucket} {
+		expected := e.index[string(bucket)]
+		n := 0
+		err := tx.Bucket(bucket).ForEach(func(k, _ []byte) error {
+			n++
+			if !expected[string(k)] {
+				t.Errorf("audit: index %s has %q, which follows from nothing", bucket, k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if n < len(expected) {
+			t.Errorf("audit: index %s has %d entries, want %d", bucket, n, len(expected))
+		}
+	}
+	got := make(map[string]int64)
+	err := tx.Bucket(countBucket).ForEach(func(k, value []byte) error {
+		got[string(k)] = readCount(value)
+		return nil
+	})
+	for _, k := range slices.Sorted(maps.Keys(got)) {
+		if got[k] != e.counts[k] {
+			t.Errorf("audit: counter %q is %d, want %d", k, got[k], e.counts[k])
+		}
+	}
+	for k, n := range e.counts {
+		if got[k] != n {
+			t.Errorf("audit: counter %q is %d, want %d", k, got[k], n)
+		}
+	}
+	return err
+}
