@@ -21,6 +21,7 @@ import (
 
 	"github.com/callsync/callsync/crm"
 	_ "github.com/callsync/callsync/crm/salesforce"
+	"github.com/callsync/callsync/crm/sandbox"
 	"github.com/callsync/callsync/crm/sandbox/salesforcesim"
 )
 
@@ -57,6 +58,10 @@ func (m *memory) Set(_ context.Context, name, value string) error {
 	m.m[name] = value
 	return nil
 }
+
+type salesforceSettings = salesforcesim.Settings
+
+type salesforceFault = sandbox.Fault
 
 // A world is a sandboxed org and a connector to it.
 type world struct {
