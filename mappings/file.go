@@ -311,7 +311,7 @@ func (d *decoder) readContact(n *node) {
 
 func (d *decoder) readMatch(n *node) {
 	d.known(n, " in a match rule", "id", "property", "value", "kind")
-	rule := matchRule{pos: n.key}
+	rule := matchRule{pos: n.pos}
 	if len(n.entries) > 0 {
 		rule.pos = n.entries[0].pos
 	}

@@ -93,7 +93,24 @@ func (r *run) parsePhone(number any, region any) (crm.Phone, bool) {
 	if s := str(region); s != "" {
 		home = s
 	}
-	return crm.ParsePhone(str(number), home)
+	return r.phone(str(number), home)
+}
+
+// phone reads a number once for all the rules of a rendering that use it.
+func (r *run) phone(number, region string) (crm.Phone, bool) {
+	asked := [2]string{number, region}
+	if known, ok := r.phones[asked]; ok {
+		return known, known.E164 != ""
+	}
+	p, ok := crm.ParsePhone(number, region)
+	if !ok {
+		p = crm.Phone{}
+	}
+	if r.phones == nil {
+		r.phones = map[[2]string]crm.Phone{}
+	}
+	r.phones[asked] = p
+	return p, ok
 }
 
 func e164(r *run, a []any) (any, error) {

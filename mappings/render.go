@@ -185,7 +185,7 @@ func (r *renderer) matchValue(kind crm.MatchKind, v crm.Value) string {
 	case crm.MatchEmail:
 		return address(text)
 	case crm.MatchPhone:
-		p, ok := crm.ParsePhone(text, r.run.region)
+		p, ok := r.run.phone(text, r.run.region)
 		if !ok {
 			return ""
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/callsync/callsync/crm"
 )
 
 // runName is under which an expression's environment holds its run.
@@ -28,6 +30,7 @@ type run struct {
 	spent    int
 	region   string
 	warnings []string
+	phones   map[[2]string]crm.Phone // read so far; zero for what is none
 }
 
 func (r *run) spend(n int) error {
