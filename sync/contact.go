@@ -31,12 +31,9 @@ func stake(p *store.Person, calls, left []*item) []want {
 		touched[f.Name] = f
 	}
 	for _, it := range left {
-		for _, name := range slices.Sorted(maps.Keys(p.Claims)) {
-			i := slices.IndexFunc(p.Claims[name], func(c store.Claim) bool { return c.Call == it.id() })
-			if i >= 0 {
-				touch(crm.Field{Name: name, Write: p.Claims[name][i].Write})
-				p.Stake(name, store.Claim{Call: it.id()})
-			}
+		for _, f := range claimedBy(p, it.id()) {
+			touch(f)
+			p.Stake(f.Name, store.Claim{Call: it.id()})
 		}
 	}
 	for _, it := range calls {
@@ -56,6 +53,26 @@ func stake(p *store.Person, calls, left []*item) []want {
 		wants[i] = want{f, top.Call, top.At}
 	}
 	return wants
+}
+
+// claimedBy lists the properties that a call claims, or of which its value is the
+// one last applied: its claim may be withdrawn already while the CRM was not
+// told yet.
+func claimedBy(p *store.Person, call string) []crm.Field {
+	var fields []crm.Field
+	for _, name := range slices.Sorted(maps.Keys(p.Claims)) {
+		i := slices.IndexFunc(p.Claims[name], func(c store.Claim) bool { return c.Call == call })
+		if i >= 0 {
+			fields = append(fields, crm.Field{Name: name, Write: p.Claims[name][i].Write})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Properties)) {
+		known := slices.ContainsFunc(fields, func(f crm.Field) bool { return f.Name == name })
+		if p.Properties[name].Call == call && !known {
+			fields = append(fields, crm.Field{Name: name, Write: crm.IfUnchanged})
+		}
+	}
+	return fields
 }
 
 // diffWants compares what a person's properties should be with what was last
@@ -119,6 +136,7 @@ func (r *round) writePeople(ctx context.Context) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	r.keepChoices()
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
@@ -155,20 +173,50 @@ func (r *round) partings() {
 		byRef[p.ref] = p
 	}
 	for _, it := range r.items {
-		old := it.work.State.Person
-		if old == nil || old.IsZero() || it.person != nil && it.person.ref == old.Ref {
-			continue
-		}
 		if !it.open() && (it.outcome.status != store.Skipped || it.work.State.Revision == it.work.Call.Revision) {
 			continue
 		}
-		p := byRef[old.Ref]
-		if p == nil {
-			p = &person{ref: old.Ref, keys: map[string]bool{}}
-			byRef[old.Ref] = p
-			r.people = append(r.people, p)
+		for _, old := range it.former() {
+			p := byRef[old]
+			if p == nil {
+				p = &person{ref: old, keys: map[string]bool{}}
+				byRef[old] = p
+				r.people = append(r.people, p)
+			}
+			p.left = append(p.left, it)
 		}
-		p.left = append(p.left, it)
+	}
+}
+
+// former lists the people the call was attached to before.
+func (it *item) former() []crm.Ref {
+	former := it.work.State.Left
+	if old := it.work.State.Person; old != nil {
+		former = append(slices.Clone(former), old.Ref)
+	}
+	return slices.DeleteFunc(slices.Clone(former), func(ref crm.Ref) bool {
+		return ref.IsZero() || it.person != nil && it.person.ref == ref
+	})
+}
+
+// keepChoices records whom calls are attached to before anything is written
+// because of it, so that a later correction knows whom to take them from.
+func (r *round) keepChoices() {
+	for _, it := range r.items {
+		p := it.person
+		if !it.open() || p == nil || p.ref.IsZero() {
+			continue
+		}
+		if old := it.state.Person; old != nil && old.Ref == p.ref {
+			continue
+		}
+		it.state.Left, it.state.Person = it.former(), p.choice()
+		s := it.work.State
+		s.Left, s.Person = it.state.Left, it.state.Person
+		if r.pending.States == nil {
+			r.pending.States = map[string]store.State{}
+		}
+		r.pending.States[it.id()] = s
 	}
 }
 

@@ -62,27 +62,6 @@ func (r *round) writeRecords(ctx context.Context) error {
 	return nil
 }
 
-// keepChoices records whom the calls were attached to before anything else is
-// written for them, so that a later correction knows whom to take them from.
-func (r *round) keepChoices() {
-	for _, it := range r.items {
-		p := it.person
-		if !it.open() || p == nil || p.ref.IsZero() {
-			continue
-		}
-		if old := it.work.State.Person; old != nil && old.Ref == p.ref {
-			continue
-		}
-		it.state.Person = p.choice()
-		s := it.work.State
-		s.Person = it.state.Person
-		if r.pending.States == nil {
-			r.pending.States = map[string]store.State{}
-		}
-		r.pending.States[it.id()] = s
-	}
-}
-
 // jobs lists the records the open calls want, and those they have but want no
 // more.
 func (r *round) jobs() []*job {

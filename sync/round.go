@@ -250,7 +250,7 @@ func (r *round) stateOf(it *item) store.State {
 		s.Attempts++
 		return s
 	}
-	s.Attempts, s.Problem = 0, nil
+	s.Attempts, s.Problem, s.Left = 0, nil, nil
 	s.Revision, s.Mapping = it.work.Call.Revision, it.mapping
 	switch {
 	case o.status == store.Skipped || it.want.Skip != "":
