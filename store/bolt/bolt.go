@@ -140,7 +140,8 @@ func (j *Journal) openDB() error {
 	if j.db != nil {
 		err = errors.Join(err, contain(j.closeDB))
 	} else if j.file != nil {
-		j.file.Close() // bbolt leaves it open, and so locked, when it panics
+		unlock(j.file) // bbolt leaves it open, locked and mapped when it panics
+		j.file.Close()
 	}
 	return fmt.Errorf("journal %s: %w", j.path, explain(err))
 }

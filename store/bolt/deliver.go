@@ -46,7 +46,7 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	p := &parcel{Delivery: d}
 	if d.Verdict == store.Rejected {
 		if len(d.Body) > 0 && j.opts.Quarantine > 0 {
-			p.packed = pack(d.Body)
+			p.packed = packBody(d.Body)
 		}
 		return p, nil
 	}
@@ -54,7 +54,7 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 		return nil, errors.New("a delivery that is not rejected needs a call, a callId and a hash")
 	}
 	p.CallID = d.Call.CallID
-	p.packed = pack(d.Body)
+	p.packed = packBody(d.Body)
 	p.call = store.Call{
 		ID:         d.Call.CallID,
 		AgentID:    d.Call.AgentID,

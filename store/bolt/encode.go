@@ -53,12 +53,17 @@ func newDecoder() *zstd.Decoder {
 
 func pack(data []byte) []byte {
 	if len(data) >= zipFrom {
-		out := encoder.EncodeAll(data, append(make([]byte, 0, len(data)+64), zipped))
-		if len(out) <= len(data) {
+		if out := packBody(data); len(out) <= len(data) {
 			return out
 		}
 	}
 	return append([]byte{plain}, data...)
+}
+
+// packBody always makes a frame: bbolt would not notice that a page decayed, and
+// a body that differs by a bit is worse than none.
+func packBody(data []byte) []byte {
+	return encoder.EncodeAll(data, append(make([]byte, 0, len(data)+64), zipped))
 }
 
 // unpack returns a copy: what it is given may lie in the file's mapping.
