@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/callsync/callsync/crm/sandbox"
 	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
 )
 
@@ -30,3 +31,5 @@ func (c *clock) Advance(d time.Duration) {
 	defer c.mu.Unlock()
 	c.at = c.at.Add(d)
 }
+
+type lag = sandbox.Duration
