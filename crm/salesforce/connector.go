@@ -135,6 +135,12 @@ func (c *Connector) Ready(ctx context.Context) error {
 		switch {
 		case isAbsent(err) && (object == lead || object == event):
 			continue // an org may do without
+		case isAbsent(err):
+			return &crm.Error{
+				Kind: crm.NotReady, Op: "describe " + object, Status: http.StatusNotFound,
+				Message: "the org shows callsync's user no object " + object,
+				Hint:    "give callsync's user access to it, and check that the org knows API version " + c.client.version,
+			}
 		case err != nil:
 			return err
 		}

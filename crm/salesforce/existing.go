@@ -75,7 +75,7 @@ func (w *writing) nameExisting(ctx context.Context) {
 			case len(existing) > 0 && !existing[0].deleted:
 				e.Existing = existing[0].ref
 			default:
-				e.Kind = crm.Permanent
+				e.Kind, e.Hint = crm.Permanent, duplicateHint
 			}
 		}
 	}

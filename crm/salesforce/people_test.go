@@ -2,6 +2,7 @@ package salesforce_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -251,7 +252,45 @@ func TestABatchTakesFewRequests(t *testing.T) {
 		queries = append(queries, q)
 	}
 	w.find(queries...)
-	if n := w.requests(); n != 3 {
-		t.Errorf("%d requests for 200 people, want 3: %v", n, w.sim.Counts())
+	if n := w.requests(); n != 4 {
+		t.Errorf("%d requests for 200 people, want a query for contacts, one for leads and two searches: %v", n, w.sim.Counts())
+	}
+}
+
+func TestASearchThatIsCutOffIsHalved(t *testing.T) {
+	w := ready(t)
+	searches := 0
+	d := w.open(func(s *crm.Settings) {
+		s.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasSuffix(r.URL.Path, "/search") {
+				return http.DefaultTransport.RoundTrip(r)
+			}
+			searches++
+			rows := make([]any, 1)
+			if strings.Contains(r.URL.Query().Get("q"), " OR ") {
+				rows = make([]any, 2000)
+			}
+			for i := range rows {
+				rows[i] = map[string]any{"Id": fmt.Sprintf("003%012d", i), "Phone": "+15551234567"}
+			}
+			return jsonAnswer(r, map[string]any{"searchRecords": rows}), nil
+		})
+	})
+	got, err := d.FindPeople(w.ctx(), []crm.PersonQuery{byPhone("+15551234567")})
+	if err != nil || len(got[0]) != 1 {
+		t.Errorf("%d candidates, %v, want the one of the halves", len(got[0]), err)
+	}
+	if searches != 3 {
+		t.Errorf("%d searches, want one and its two halves", searches)
+	}
+}
+
+func TestPeopleLiveInKnownObjects(t *testing.T) {
+	w := ready(t)
+	q := byEmail("a@example.com")
+	q.Objects = []string{"Case"}
+	_, err := w.dest.FindPeople(w.ctx(), []crm.PersonQuery{q})
+	if e := asError(t, err); e.Kind != crm.Permanent || !strings.Contains(e.Hint, "Contact") {
+		t.Errorf("%+v, want Permanent", e)
 	}
 }

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// maxSearch bounds a SOSL search string, in characters (SOSL Reference,
-	// "FIND {SearchQuery}").
-	maxSearch = 10_000
+	// maxSearch bounds a SOSL search string, in characters. More than 10,000
+	// find nothing, and beyond 4,000 Salesforce drops the operators between the
+	// terms (SOSL Reference, "FIND {SearchQuery}").
+	maxSearch = 4_000
 	// maxFound is how many rows one search answers at most.
 	maxFound = 2_000
 )

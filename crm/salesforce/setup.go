@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -152,8 +153,12 @@ func (c *Connector) createField(ctx context.Context, s crm.SetupStep) error {
 			return nil
 		}
 		if !disallowed(err) {
-			return err
+			break
 		}
+	}
+	var e *crm.Error
+	if errors.As(err, &e) && e.Kind != crm.Transient {
+		e.Hint = "creating fields needs the permission Customize Application: run callsync setup as a user who has it, or create the field in Setup, Object Manager"
 	}
 	return err
 }

@@ -1,8 +1,12 @@
 package salesforce_test
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/crm/sandbox/salesforcesim"
@@ -164,5 +168,81 @@ func TestProbeLearnsAndCleansUp(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestSetupWithAStaticToken(t *testing.T) {
+	w := newWorld(t)
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"sandbox-client"}, "client_secret": {"sandbox-secret"}}
+	resp, err := http.PostForm(w.url+"/services/oauth2/token", form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&token); err != nil {
+		t.Fatal(err)
+	}
+	w.settings.OAuth, w.settings.AccessToken, w.settings.BaseURL = crm.OAuth{}, token.AccessToken, w.url+"/"
+	w.dest = w.open(nil)
+	w.setup()
+	if err := w.dest.Ready(w.ctx()); err != nil {
+		t.Error(err)
+	}
+	w.sim.EndSessions()
+	if err := w.reach(nil); err == nil || crm.KindOf(err) != crm.Credential {
+		t.Errorf("when the token is refused: %v, want Credential", err)
+	}
+}
+
+func TestSetupExplainsARefusal(t *testing.T) {
+	w := newWorld(t)
+	w.sim.AddFault(salesforceFault{Operation: "tooling create", Status: 403, Kind: "INSUFFICIENT_ACCESS"})
+	steps, err := w.inspector().SetupPlan(w.ctx(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sim.ResetCounters()
+	err = w.inspector().Setup(w.ctx(), steps)
+	if e := asError(t, err); !strings.Contains(e.Hint, "Customize Application") {
+		t.Errorf("%+v, want a hint about the permission", e)
+	}
+	if n := w.requests(); n != 1 {
+		t.Errorf("%d requests, want setup to stop at the first error", n)
+	}
+}
+
+func TestReadyNamesAnObjectThatIsHidden(t *testing.T) {
+	w := ready(t)
+	w.sim.AddFault(salesforceFault{Operation: "Task describe", Status: 404, Kind: "NOT_FOUND"})
+	d := w.open(nil)
+	if e := asError(t, d.Ready(w.ctx())); e.Kind != crm.NotReady || !strings.Contains(e.Message, "Task") {
+		t.Errorf("%+v, want NotReady naming Task", e)
+	}
+	w.sim.ClearFaults()
+	w.sim.AddFault(salesforceFault{Operation: "Lead describe", Status: 404, Kind: "NOT_FOUND"})
+	if err := w.open(nil).Ready(w.ctx()); err != nil {
+		t.Errorf("an org without leads: %v, want it ready", err)
+	}
+}
+
+func TestWhatAnAdministratorAddsIsSeen(t *testing.T) {
+	w := newWorld(t)
+	if err := w.dest.Ready(w.ctx()); crm.KindOf(err) != crm.NotReady {
+		t.Fatal(err)
+	}
+	other := w.open(nil).(crm.Inspector)
+	steps, err := other.SetupPlan(w.ctx(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Setup(w.ctx(), steps); err != nil {
+		t.Fatal(err)
+	}
+	w.sim.Advance(2 * time.Minute)
+	if err := w.dest.Ready(w.ctx()); err != nil {
+		t.Errorf("after somebody else set the org up: %v", err)
 	}
 }

@@ -365,3 +365,107 @@ func TestParentsKeepOutOfEachOthersLocks(t *testing.T) {
 	}
 	w.must(w.write(changes...))
 }
+
+func TestAGraphThatFailsAsAWhole(t *testing.T) {
+	w := ready(t)
+	id := w.must(w.write(newTask("1", nil)))[0].ID
+	update := crm.Change{Op: crm.Update, Object: "Task", ID: id, Properties: props(map[string]any{"Subject": "New"})}
+	fault, _ := w.sim.AddFault(sandbox.Fault{Operation: "composite graph", Status: 503})
+	w.sim.ResetCounters()
+	for i, r := range w.write(newTask("2", nil), update) {
+		if r.Err == nil || crm.KindOf(r.Err) != crm.Transient {
+			t.Errorf("change %d: %v, want Transient", i, r.Err)
+		}
+	}
+	if n := w.requests(); n != 1 {
+		t.Errorf("%d requests: a write whose outcome is unknown was repeated", n)
+	}
+	w.sim.RemoveFault(fault)
+	w.sim.AddFault(sandbox.Fault{Operation: "composite graph", Status: 400, Kind: "INVALID_INPUT"})
+	w.must(w.write(newTask("2", nil), update))
+	if w.record(id).Fields["Subject"] != "New" || len(w.sim.Records("Task")) != 2 {
+		t.Error("what a refused graph held was not written by collections")
+	}
+}
+
+func TestAnUnnamedReferenceIsLookedInto(t *testing.T) {
+	w := ready(t)
+	alive := w.add("Contact", map[string]any{"LastName": "A"})
+	dead := w.add("Contact", map[string]any{"LastName": "D"})
+	task := w.must(w.write(newTask("0", nil)))[0].ID
+	gone := w.must(w.write(newTask("00", nil)))[0].ID
+	w.remove("Contact", dead)
+	w.remove("Task", gone)
+	w.sim.Configure(func(s *salesforceSettings) {
+		s.Refusals = []salesforcesim.Refusal{{Object: "Task", Code: "INVALID_CROSS_REFERENCE_KEY", Message: "invalid cross reference id"}}
+	})
+	set := props(map[string]any{"Subject": "S"})
+	for i, r := range w.write(
+		newTask("1", nil, crm.Ref{Object: "Contact", ID: alive}),
+		newTask("2", nil),
+		crm.Change{Op: crm.Update, Object: "Task", ID: task, Properties: set},
+	) {
+		if e := asError(t, r.Err); e.Kind != crm.Permanent || e.Code != "INVALID_CROSS_REFERENCE_KEY" {
+			t.Errorf("change %d: %+v, want Permanent: what it refers to is there", i, e)
+		}
+	}
+	w.sim.Configure(func(s *salesforceSettings) { s.Refusals = nil })
+	w.sim.AddFault(sandbox.Fault{Operation: "collections create", Status: 200, ContentType: "application/json",
+		Body: `[{"success":false,"errors":[{"statusCode":"INVALID_CROSS_REFERENCE_KEY","message":"invalid cross reference id","fields":[]}]}]`})
+	w.sim.AddFault(sandbox.Fault{Operation: "collections update", Status: 200, ContentType: "application/json",
+		Body: `[{"success":false,"errors":[{"statusCode":"INVALID_CROSS_REFERENCE_KEY","message":"invalid cross reference id","fields":[]}]}]`})
+	if e := asError(t, w.write(newTask("3", nil, crm.Ref{Object: "Contact", ID: dead}))[0].Err); e.Kind != crm.Gone {
+		t.Errorf("a deleted person: %+v, want Gone", e)
+	}
+	if e := asError(t, w.write(crm.Change{Op: crm.Update, Object: "Task", ID: gone, Properties: set})[0].Err); e.Kind != crm.Gone {
+		t.Errorf("a deleted task: %+v, want Gone", e)
+	}
+}
+
+func TestADuplicateThatIsNotNamedIsLookedUpByKey(t *testing.T) {
+	w := ready(t)
+	first := w.must(w.write(newTask("1", nil)))[0].ID
+	w.sim.AddFault(sandbox.Fault{Operation: "collections create", Status: 200, ContentType: "application/json",
+		Body: `[{"success":false,"errors":[{"statusCode":"DUPLICATE_VALUE","message":"duplicate value found: <unknown> duplicates value on record with id: <unknown>","fields":[]}]},
+		        {"success":false,"errors":[{"statusCode":"DUPLICATE_VALUE","message":"duplicate value found: <unknown> duplicates value on record with id: <unknown>","fields":[]}]}]`})
+	res := w.write(newTask("1", nil), newTask("2", nil))
+	if e := asError(t, res[0].Err); e.Kind != crm.Exists || e.Existing != (crm.Ref{Object: "Task", ID: first}) {
+		t.Errorf("%+v, want Exists naming %s", e, first)
+	}
+	if e := asError(t, res[1].Err); e.Kind != crm.Permanent || e.Hint == "" {
+		t.Errorf("%+v, want Permanent with a hint: no record has the key", e)
+	}
+}
+
+func TestAnIncompleteAnswerIsUnknownToAll(t *testing.T) {
+	w := ready(t)
+	w.sim.AddFault(sandbox.Fault{Operation: "collections create", Status: 200, ContentType: "application/json", Body: `[{"id":"00T000000000001AAA","success":true}]`})
+	for i, r := range w.write(newTask("1", nil), newTask("2", nil)) {
+		if r.Err == nil || crm.KindOf(r.Err) != crm.Transient {
+			t.Errorf("change %d: %+v, want Transient", i, r)
+		}
+	}
+}
+
+func TestOnlyActivitiesAreLinked(t *testing.T) {
+	w := ready(t)
+	res := w.write(
+		crm.Change{Op: crm.Update, Object: "Contact", ID: "003000000000001", Link: []crm.Ref{{Object: "Account", ID: "001000000000001"}}},
+		newTask("1", nil, crm.Ref{Object: "Contact", ID: "nonsense"}),
+		crm.Change{Op: crm.Update, Object: "Task", ID: "nonsense", Properties: props(map[string]any{"Subject": "S"})},
+		crm.Change{Op: crm.Create, Object: "Nonesuch__c", Key: "1"},
+	)
+	for i, r := range res {
+		if r.Err == nil || crm.KindOf(r.Err) != crm.Permanent {
+			t.Errorf("change %d: %v, want Permanent", i, r.Err)
+		}
+	}
+}
+
+func TestNothingIsCreatedWithoutTheKeyField(t *testing.T) {
+	w := newWorld(t)
+	res := w.write(newTask("1", nil))
+	if e := asError(t, res[0].Err); e.Kind != crm.NotReady || len(w.sim.Records("Task")) != 0 {
+		t.Errorf("%+v with %d tasks, want NotReady and none", e, len(w.sim.Records("Task")))
+	}
+}
