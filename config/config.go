@@ -10,6 +10,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -120,6 +121,9 @@ type Option func(*document)
 // result are empty.
 func WithoutSecrets() Option { return func(d *document) { d.offline = true } }
 
+// WithTypes makes it an error when a destination's type is none of these.
+func WithTypes(types []string) Option { return func(d *document) { d.types = types } }
+
 // Load reads the file at path. The error is a *[Error] that lists everything
 // that is wrong with it, or the failure to read it.
 func Load(path string, options ...Option) (*Config, error) {
@@ -127,11 +131,21 @@ func Load(path string, options ...Option) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &document{file: path, dir: filepath.Dir(path), getenv: os.LookupEnv}
+	d := &document{file: path, dir: filepath.Dir(path)}
 	for _, o := range options {
 		o(d)
 	}
-	return parse(d, source)
+	c, err := parse(d, source)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		for _, key := range d.literals {
+			d.warn(key, "a secret stands in a file that others may read: chmod 600 it, or write env:, file: or cred:")
+		}
+	}
+	c.Warnings = d.warnings
+	return c, nil
 }
 
 func parse(d *document, source []byte) (*Config, error) {
@@ -158,11 +172,7 @@ func parse(d *document, source []byte) (*Config, error) {
 		d.warn(root.at(), "no [destinations.…] table: calls are journalled and go nowhere")
 	}
 	root.finish()
-	if err := d.err(); err != nil {
-		return nil, err
-	}
-	c.Warnings = d.warnings
-	return c, nil
+	return c, d.err()
 }
 
 func readReceiver(s section, r *Receiver) {
@@ -237,9 +247,7 @@ func readDestination(s section, name, storePath string) Destination {
 		Region:          strings.ToUpper(s.str("region", "")),
 		Options:         s.scalars("options"),
 	}
-	if d.Type == "" && !s.failed("type") {
-		s.problem("type", `is missing: type = "hubspot" or "salesforce"`)
-	}
+	checkType(s, d.Type)
 	if d.Region != "" && !isCountry(d.Region) {
 		s.problem("region", `must be a two-letter country such as "US" or "GB"`)
 	}
@@ -254,6 +262,21 @@ func readDestination(s section, name, storePath string) Destination {
 	}
 	s.finish()
 	return d
+}
+
+func checkType(s section, name string) {
+	known := s.d.types
+	switch {
+	case s.failed("type"):
+	case name == "":
+		s.problem("type", `is missing: type = "hubspot" or "salesforce"`)
+	case known != nil && !slices.Contains(known, name):
+		text := fmt.Sprintf("there is no connector %q", name)
+		if near := nearest(name, slices.Values(known)); near != "" {
+			text += fmt.Sprintf("; did you mean %q?", near)
+		}
+		s.problem("type", text)
+	}
 }
 
 func readOAuth(s section) *OAuth {

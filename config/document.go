@@ -16,11 +16,11 @@ import (
 
 // A Problem is one thing that is wrong in a configuration file.
 type Problem struct {
-	File   string
-	Line   int    // from 1
-	Column int    // from 1, in characters
-	Key    string // "receiver.max_body"; "" for a syntax error
-	Text   string // what is wrong and what to write, without secrets
+	File   string `json:"file"`
+	Line   int    `json:"line"`          // from 1
+	Column int    `json:"column"`        // from 1, in characters
+	Key    string `json:"key,omitempty"` // "receiver.max_body"; "" for a syntax error
+	Text   string `json:"text"`          // what is wrong and what to write, without secrets
 }
 
 func (p Problem) String() string {
@@ -45,9 +45,10 @@ func (e *Error) Error() string {
 // A document is a file being read.
 type document struct {
 	file, dir string
-	offline   bool // secrets stay unread
-	getenv    func(string) (string, bool)
+	offline   bool     // secrets stay unread
+	types     []string // of destinations; nil accepts any
 
+	literals [][]string       // keys of secrets that stand in the file itself
 	places   map[string]place // by joined key path
 	problems []Problem
 	warnings []string

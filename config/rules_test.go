@@ -84,6 +84,45 @@ func TestLoopbackMayBePlain(t *testing.T) {
 	}
 }
 
+func TestWithTypes(t *testing.T) {
+	source := "[receiver]\napi_keys=['env:K']\n[destinations.a]\ntype='hubspott'\n[destinations.b]\ntype='hubspot'\n"
+	path := write(t, source)
+	if _, err := config.Load(path, config.WithoutSecrets()); err != nil {
+		t.Error(err)
+	}
+	_, err := config.Load(path, config.WithoutSecrets(), config.WithTypes([]string{"hubspot", "salesforce"}))
+	want := path + `:4:1: destinations.a.type: there is no connector "hubspott"; did you mean "hubspot"?`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}
+
+func TestReadableSecretsWarn(t *testing.T) {
+	t.Setenv("TEST_SECRET", "x")
+	const from = "[receiver]\napi_keys=['env:TEST_SECRET']\n[destinations.a]\ntype='x'\naccess_token="
+	for _, tt := range []struct {
+		value string
+		mode  os.FileMode
+		warn  bool
+	}{{"'literal'", 0o600, false}, {"'literal'", 0o644, true}, {"'env:TEST_SECRET'", 0o644, false}} {
+		path := write(t, from+tt.value)
+		if err := os.Chmod(path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		if tt.warn {
+			want = 1
+		}
+		if len(c.Warnings) != want || tt.warn && !strings.Contains(c.Warnings[0], ":5:1: destinations.a.access_token: a secret stands") {
+			t.Errorf("%s with mode %o: %q", tt.value, tt.mode, c.Warnings)
+		}
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	if _, err := config.Load(filepath.Join(t.TempDir(), "none.toml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)

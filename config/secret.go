@@ -39,15 +39,15 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText implements [encoding.TextMarshaler], for JSON too.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// readSecret reads what ref points at: "env:NAME", "file:PATH", "cred:NAME" (a
+// readSecret reads what ref, found at a key's path, points at: "env:NAME", "file:PATH", "cred:NAME" (a
 // systemd credential), or a literal. An error says what to do, without any
 // value.
-func (d *document) readSecret(ref string) (Secret, error) {
+func (d *document) readSecret(path []string, ref string) (Secret, error) {
 	kind, name, _ := strings.Cut(ref, ":")
 	var value string
 	switch kind {
 	case "env":
-		v, ok := d.getenv(name)
+		v, ok := os.LookupEnv(name)
 		if name == "" {
 			return Secret{}, errors.New(`names no variable: write "env:NAME"`)
 		}
@@ -63,7 +63,7 @@ func (d *document) readSecret(ref string) (Secret, error) {
 		}
 		return readSecretFile(d.relative(name))
 	case "cred":
-		dir, ok := d.getenv("CREDENTIALS_DIRECTORY")
+		dir, ok := os.LookupEnv("CREDENTIALS_DIRECTORY")
 		if !ok || dir == "" {
 			return Secret{}, errors.New("CREDENTIALS_DIRECTORY is not set: cred:NAME needs a systemd unit with LoadCredential=" + name)
 		}
@@ -72,6 +72,7 @@ func (d *document) readSecret(ref string) (Secret, error) {
 		}
 		return readSecretFile(filepath.Join(dir, name))
 	default:
+		d.literals = append(d.literals, path)
 		value = ref
 	}
 	return checkSecret(value, "it")

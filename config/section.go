@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -47,7 +49,9 @@ func (s section) has(key string) bool {
 
 // get returns a key's value, nil when it is missing.
 func (s section) get(key string) any {
-	s.seen[key] = s.seen[key]
+	if _, ok := s.seen[key]; !ok {
+		s.seen[key] = false
+	}
 	return s.m[key]
 }
 
@@ -72,7 +76,7 @@ func (s section) finish() {
 			continue
 		}
 		text := "unknown key"
-		if near := nearest(k, s.seen); near != "" {
+		if near := nearest(k, maps.Keys(s.seen)); near != "" {
 			text += fmt.Sprintf("; did you mean %s?", near)
 		}
 		s.d.report(s.at(k), text)
@@ -219,7 +223,7 @@ func (s section) secret(key string) Secret {
 	if ref == "" || s.d.offline {
 		return Secret{}
 	}
-	v, err := s.d.readSecret(ref)
+	v, err := s.d.readSecret(s.at(key), ref)
 	if err != nil {
 		s.problem(key, err.Error())
 	}
@@ -233,7 +237,7 @@ func (s section) secrets(key string) []Secret {
 		var v Secret
 		if !s.d.offline {
 			var err error
-			if v, err = s.d.readSecret(ref); err != nil {
+			if v, err = s.d.readSecret(s.at(key), ref); err != nil {
 				s.seen[key] = true
 				s.d.report(s.at(key, fmt.Sprintf("[%d]", i)), err.Error())
 			}
@@ -321,8 +325,8 @@ func kindOf(v any) string {
 	}
 }
 
-// nearest is the known key that k is probably a misspelling of, or "".
-func nearest(k string, known map[string]bool) string {
+// nearest is the known name that k is probably a misspelling of, or "".
+func nearest(k string, known iter.Seq[string]) string {
 	best, name := len(k)/3+2, ""
 	for c := range known {
 		if d := distance(strings.ToLower(k), c); d < best || (d == best && name != "" && c < name) {

@@ -17,8 +17,8 @@ type answer struct {
 	message string // of an error
 	verdict store.Verdict
 	callID  string
-	// unread means that the body was not read to its end; the connection is
-	// closed rather than reading on.
+	// unread means that a body, if there is one, was not read to its end; the
+	// connection is closed rather than reading on.
 	unread bool
 }
 

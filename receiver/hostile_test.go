@@ -171,6 +171,18 @@ func TestLyingContentLength(t *testing.T) {
 	})
 }
 
+// A probe without a body costs a proxy no connection.
+func TestRefusedWithoutABodyKeepsTheConnection(t *testing.T) {
+	url, _ := serve(t, &inbox{}, receiver.Options{}, receiver.Timeouts{})
+	w := dial(t, url)
+	for range 2 {
+		w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if got := w.status(); got != 404 {
+			t.Errorf("answered %d", got)
+		}
+	}
+}
+
 // What is promised is not what is allocated.
 func TestPromisedBodiesCostNothing(t *testing.T) {
 	url, _ := serve(t, &inbox{}, receiver.Options{BodyTimeout: time.Minute}, receiver.Timeouts{})

@@ -128,6 +128,7 @@ func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Request-Id", id)
 
 	a, d := h.handle(w, r, start, id)
+	a.unread = a.unread && r.ContentLength != 0
 	if a.unread {
 		// net/http drains what it can of the body before it closes the
 		// connection; a slow sender must not hold it for that.
