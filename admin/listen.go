@@ -55,11 +55,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	// The socket is made for its owner only, and not opened up for a moment
-	// before it is narrowed.
-	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
+	l, err := listenPrivately(path)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}

@@ -164,7 +164,14 @@ func (d *demo) play(ctx context.Context, p *printer) error {
 		if err != nil {
 			return err
 		}
-		p.f("callsync setup created %s there\n", count(len(steps.Steps), "missing property"))
+		used, err := requestCounts(ctx, account.url)
+		if err != nil {
+			return err
+		}
+		p.f("callsync setup created what was missing there: %s, %s\n", count(len(steps.Steps), "step"), count(used.Total, "request"))
+		if err := account.resetCounters(ctx); err != nil {
+			return err
+		}
 	}
 	if err := d.deliver(ctx, p); err != nil {
 		return err
@@ -281,7 +288,8 @@ func (d *demo) showAccount(ctx context.Context, p *printer, account demoAccount)
 	}
 	p.f("\n%s\n", styled{"What stands in " + crmTitle(account.kind) + " now, read back from it", bold})
 	seen.print(p)
-	p.f("That took %s: %s\n", count(used.Total, "request"), operations(used.counts()))
+	p.f("That took %s:\n", count(used.Total, "request"))
+	p.list(operationList(used.counts()))
 	return seen.verify()
 }
 
@@ -358,6 +366,18 @@ type requestLog struct {
 
 func requestCounts(ctx context.Context, url string) (l requestLog, err error) {
 	return l, getJSON(ctx, url+"/_sandbox/requests?last=0", nil, &l)
+}
+
+func (a demoAccount) resetCounters(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+"/_sandbox/reset-counters", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 func (l requestLog) counts() map[string]int {

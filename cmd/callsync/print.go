@@ -94,6 +94,29 @@ func (p *printer) harmless(arg any) any {
 	}
 }
 
+// list prints items with commas between them, on as many indented lines as they
+// need.
+func (p *printer) list(items []string) {
+	width := p.width
+	if width == 0 {
+		width = 100
+	}
+	line := ""
+	for i, item := range items {
+		if i < len(items)-1 {
+			item += ","
+		}
+		if line != "" && columns(line)+1+columns(item) > width-2 {
+			p.f("  %s\n", line)
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + item)
+	}
+	if line != "" {
+		p.f("  %s\n", line)
+	}
+}
+
 // json prints a value for scripts, on several lines.
 func (p *printer) json(v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")

@@ -112,8 +112,12 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 	}
 }
 
-// operations lists operations, most frequent first.
+// operations names operations in a line, most frequent first.
 func operations[N ~int | ~int64](counts map[string]N) string {
+	return strings.Join(operationList(counts), ", ")
+}
+
+func operationList[N ~int | ~int64](counts map[string]N) []string {
 	names := make([]string, 0, len(counts))
 	for name := range counts {
 		names = append(names, name)
@@ -127,7 +131,7 @@ func operations[N ~int | ~int64](counts map[string]N) string {
 	for i, name := range names {
 		names[i] = fmt.Sprintf("%s %d", name, counts[name])
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 func phaseText(phase sync.Phase) styled {
