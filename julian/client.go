@@ -87,7 +87,7 @@ func NewClient(o ClientOptions) *Client {
 	c := &Client{
 		base:  strings.TrimRight(o.BaseURL, "/"),
 		key:   o.Key,
-		limit: rate.NewLimiter(10, 10),
+		limit: rate.NewLimiter(10, 1),
 		sleep: o.Sleep,
 	}
 	if c.base == "" {
