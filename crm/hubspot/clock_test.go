@@ -33,3 +33,8 @@ func (c *clock) Advance(d time.Duration) {
 }
 
 type lag = sandbox.Duration
+
+type (
+	request = sandbox.Request
+	fault   = sandbox.Fault
+)

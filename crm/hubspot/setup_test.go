@@ -1,0 +1,192 @@
+package hubspot_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/callsync/callsync/crm"
+)
+
+func (p *portal) plan(declared ...crm.Property) []crm.SetupStep {
+	p.t.Helper()
+	steps, err := p.inspector().SetupPlan(p.t.Context(), declared)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return steps
+}
+
+func texts(steps []crm.SetupStep) []string {
+	out := []string{}
+	for _, s := range steps {
+		out = append(out, s.Text)
+	}
+	return out
+}
+
+func TestSetup(t *testing.T) {
+	p := openBare(t)
+	declared := []crm.Property{
+		{Object: "contacts", Name: "julian_score", Type: crm.TypeNumber, Label: "Julian score"},
+		{Object: "contacts", Name: "email", Type: crm.TypeString}, // there already
+		{Object: "notes", Name: "julian_mood", Type: crm.TypeEnum, Options: []crm.Option{{Value: "good"}, {Value: "bad", Label: "Bad"}}},
+	}
+	steps := p.plan(declared...)
+	want := []string{
+		"property group callsync on contacts",
+		"unique string property callsync_contact_key on contacts",
+		"number property julian_score on contacts",
+		"property group callsync on calls",
+		"unique string property callsync_key on calls",
+		"property group callsync on meetings",
+		"unique string property callsync_key on meetings",
+		"property group callsync on tasks",
+		"unique string property callsync_key on tasks",
+		"property group callsync on notes",
+		"unique string property callsync_key on notes",
+		"enum property julian_mood on notes",
+	}
+	if diff := cmp.Diff(want, texts(steps)); diff != "" {
+		t.Fatal(diff)
+	}
+	if slices.ContainsFunc(p.sim.Requests(), func(r request) bool { return r.Method != "GET" }) {
+		t.Error("a plan wrote something")
+	}
+	for range 2 { // the second time everything is there
+		if err := p.inspector().Setup(t.Context(), steps); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := p.plan(declared...); len(again) != 0 {
+		t.Errorf("after setup: %v", texts(again))
+	}
+	if err := p.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	schema, err := p.inspector().Schema(t.Context(), "notes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mood := schema.Properties["julian_mood"]
+	if diff := cmp.Diff([]crm.Option{{Value: "good", Label: "good"}, {Value: "bad", Label: "Bad"}}, mood.Options); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A portal that takes no unique property on calls gets a plain one, and the
+// next plan does not ask for a unique one again.
+func TestSetupWithoutUnique(t *testing.T) {
+	p := openBare(t, plainCalls)
+	p.setUp()
+	schema, err := p.inspector().Schema(t.Context(), "calls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := schema.Properties["callsync_key"]; !ok || got.Unique {
+		t.Errorf("callsync_key on calls: %+v", got)
+	}
+	p.raw("DELETE", "/crm/v3/properties/calls/callsync_key", "", nil)
+	if got := texts(p.plan()); !slices.Equal(got, []string{"string property callsync_key on calls"}) {
+		t.Errorf("the refusal was forgotten: %v", got)
+	}
+}
+
+func TestSetupStopsAtTheFirstError(t *testing.T) {
+	p := openBare(t)
+	bad := crm.SetupStep{Kind: "property", Object: "contacts", Name: "Bad Name", Property: crm.Property{Object: "contacts", Name: "Bad Name"}}
+	later := crm.SetupStep{Kind: "group", Object: "calls"}
+	if err := p.inspector().Setup(t.Context(), []crm.SetupStep{bad, later}); crm.KindOf(err) != crm.Permanent || err == nil {
+		t.Fatalf("got %v", err)
+	}
+	if got := p.requests(); strings.Contains(got, "groups") {
+		t.Errorf("it went on: %s", got)
+	}
+}
+
+func TestSchema(t *testing.T) {
+	p := open(t)
+	schema, err := p.inspector().Schema(t.Context(), "calls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(name string, want crm.Property) {
+		t.Helper()
+		got := schema.Properties[name]
+		got.Options, got.Description = nil, ""
+		want.Object, want.Name, want.Label = "calls", name, got.Label
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	check("hs_timestamp", crm.Property{Type: crm.TypeDateTime, Required: true})
+	check("hs_call_title", crm.Property{Type: crm.TypeString, MaxLen: 65536})
+	check("hs_call_body", crm.Property{Type: crm.TypeText, MaxLen: 65536})
+	check("hs_call_duration", crm.Property{Type: crm.TypeNumber})
+	check("hs_call_status", crm.Property{Type: crm.TypeEnum})
+	check("hs_call_disposition", crm.Property{Type: crm.TypeEnum, OpenOptions: true})
+	check("hubspot_owner_id", crm.Property{Type: crm.TypeRef, OpenOptions: true})
+	check("hs_object_id", crm.Property{Type: crm.TypeNumber, ReadOnly: true})
+	check("callsync_key", crm.Property{Type: crm.TypeString, MaxLen: 65536, Unique: true})
+	if got := schema.Properties["hs_call_direction"].Options; !slices.Equal(got, []crm.Option{{Value: "INBOUND", Label: "INBOUND"}, {Value: "OUTBOUND", Label: "OUTBOUND"}}) {
+		t.Errorf("options: %v", got)
+	}
+
+	schema, err = p.inspector().Schema(t.Context(), "contacts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !schema.Properties["email"].Unique || !schema.Properties["hs_searchable_calculated_phone_number"].ReadOnly {
+		t.Error("email is unique by nature, and calculated properties are read-only")
+	}
+	if _, err := p.inspector().Schema(t.Context(), "unicorns"); crm.KindOf(err) != crm.Permanent {
+		t.Errorf("an unknown type: %v", err)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	p := openBare(t, plainCalls)
+	findings, err := p.inspector().Probe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, f := range findings {
+		got[f.Name] = f.OK
+		if f.Text == "" {
+			t.Errorf("%s says nothing", f.Name)
+		}
+	}
+	want := map[string]bool{"unique properties on calls": false, "unique properties on meetings": true, "unique properties on tasks": true}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, object := range []string{"calls", "meetings", "tasks"} {
+		if status := p.raw("GET", "/crm/v3/properties/"+object+"/callsync_probe", "", nil); status != 404 {
+			t.Errorf("the probe's property is left on %s", object)
+		}
+		var list struct {
+			Results []any `json:"results"`
+		}
+		if p.raw("GET", "/crm/v3/objects/"+object, "", &list); len(list.Results) != 0 {
+			t.Errorf("%d records of the probe are left in %s", len(list.Results), object)
+		}
+	}
+	if got := texts(p.plan()); !slices.Contains(got, "string property callsync_key on calls") || !slices.Contains(got, "unique string property callsync_key on tasks") {
+		t.Errorf("the plan after the probe: %v", got)
+	}
+}
+
+// A probe that is cut short still removes what it made.
+func TestProbeCleansUpWhenCut(t *testing.T) {
+	p := openBare(t)
+	p.fault(fault{Operation: "calls create", Skip: 1, Status: 503})
+	if _, err := p.inspector().Probe(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	if status := p.raw("GET", "/crm/v3/properties/calls/callsync_probe", "", nil); status != 404 {
+		t.Error("the property is left")
+	}
+}
