@@ -21,7 +21,8 @@ type Timeouts struct {
 const maxHeaderBytes = 32 << 10
 
 // NewServer returns a server for h that a hostile peer cannot wear down: every
-// phase of a request has a deadline.
+// phase of a request has a deadline. Answers are expected to be short; a handler
+// with longer ones needs another WriteTimeout.
 func NewServer(h http.Handler, t Timeouts, log *slog.Logger) *http.Server {
 	if t.Header <= 0 {
 		t.Header = 10 * time.Second
