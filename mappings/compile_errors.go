@@ -35,6 +35,9 @@ func (p *program) compileError(err error, env types.Map) *Error {
 		name := unknownName.FindStringSubmatch(m)[1]
 		e.Text, e.Msg = name, fmt.Sprintf("unknown name %q", name)
 		e.Hint = abolished[name]
+		if name == "item" || name == "index" {
+			e.Hint = "it exists only in a [[record]] with for_each"
+		}
 		if e.Hint == "" && name != strings.ToUpper(name) {
 			e.Hint = didYouMean(name, append(append(knownNames(env), functionNames()...), kept...))
 		}

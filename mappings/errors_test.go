@@ -44,7 +44,7 @@ func TestErrors(t *testing.T) {
 		{"unknown field of an item", record + "for_each = \"humanActions\"\n[record.fields]\nx = \"item.desciption\"\n", `m.toml:9:11: there is no field "desciption" here; did you mean description?`},
 		{"unknown field in map", head + "[contact.fields]\nx = \"join(map(outcomes, .nam))\"\n", `there is no field "nam" here; did you mean name?`},
 		{"unknown option", "[options]\ntranscript = false\n" + head + "[contact.fields]\nx = \"options.transcrpt\"\n", `m.toml:7:14: there is no field "transcrpt" here; did you mean transcript?`},
-		{"item outside for_each", record + "[record.fields]\nx = \"item.description\"\n", `m.toml:8:6: unknown name "item"`},
+		{"item outside for_each", record + "[record.fields]\nx = \"item.description\"\n", `m.toml:8:6: unknown name "item"; it exists only in a [[record]] with for_each`},
 		{"several lines", head + "[contact.fields]\nx = \"\"\"\nname +\n  sumary\"\"\"\n", `m.toml:7:3: unknown name "sumary"; did you mean summary?`},
 		{"after escapes", head + "[contact.fields]\nx = \"\\\"\\u00e9\\\" + sumary\"\n", `m.toml:5:19: unknown name "sumary"`},
 		{"after wide characters", head + "[contact.fields]\nx = '\"日本\" + sumary'\n", `m.toml:5:13: unknown name "sumary"`},

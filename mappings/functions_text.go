@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -147,22 +148,32 @@ func truncateText(r *run, a []any) (any, error) {
 	return truncate(s, n, ending), r.spend(len(s))
 }
 
+// units counts characters as CRMs, which are written in Java, count them: a rune
+// outside the basic plane, such as most emoji, is two.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(utf16.RuneLen(r), 1)
+	}
+	return n
+}
+
 // truncate shortens s to at most n characters, ending included, at the end of a
-// word if the last tenth of the text holds one, and never within a group of
-// joined runes such as a flag or a letter with its accents.
+// word if one ends in the last tenth or the last 20 characters, and never within
+// what people see as one character, such as a flag or a letter with its accents.
 func truncate(s string, n int, ending string) string {
 	if n <= 0 {
 		return ""
 	}
-	if utf8.RuneCountInString(s) <= n {
+	if units(s) <= n {
 		return s
 	}
-	room := n - utf8.RuneCountInString(ending)
+	room := n - units(ending)
 	if room <= 0 {
-		return string([]rune(s)[:cutAt([]rune(s), n)])
+		room, ending = n, ""
 	}
 	runes := []rune(s)
-	cut := cutAt(runes, room)
+	cut := cutAt(runes, fitting(runes, room))
 	for i := cut; i > cut-max(cut/10, 20) && i > 0; i-- {
 		if unicode.IsSpace(runes[i]) {
 			cut = i
@@ -170,6 +181,16 @@ func truncate(s string, n int, ending string) string {
 		}
 	}
 	return strings.TrimRightFunc(string(runes[:cut]), unicode.IsSpace) + ending
+}
+
+// fitting is how many of the runes make at most n characters.
+func fitting(runes []rune, n int) int {
+	for i, r := range runes {
+		if n -= max(utf16.RuneLen(r), 1); n < 0 {
+			return i
+		}
+	}
+	return len(runes)
 }
 
 // cutAt moves a cut before runes[n] to the left until it parts nothing that
@@ -280,10 +301,10 @@ func truncateMarkup(r *run, a []any) (any, error) {
 // included, so that no tag or entity is cut and every element is closed. ending
 // is markup too and comes last.
 func truncateHTML(s string, n int, ending string) string {
-	if utf8.RuneCountInString(s) <= n {
+	if units(s) <= n {
 		return s
 	}
-	room := n - utf8.RuneCountInString(ending)
+	room := n - units(ending)
 	if room < 0 {
 		return ""
 	}
@@ -295,7 +316,7 @@ func truncateHTML(s string, n int, ending string) string {
 	)
 	for rest := s; rest != ""; {
 		token := markupToken(rest)
-		size := utf8.RuneCountInString(token)
+		size := units(token)
 		name, closing := tagName(token)
 		after := closes
 		switch {
@@ -328,23 +349,29 @@ func truncateHTML(s string, n int, ending string) string {
 	return text + ending
 }
 
+// Bounds of what is kept in one piece, in bytes.
+const (
+	longestTag    = 4096
+	longestEntity = 12
+	longestWord   = 40
+)
+
 // markupToken is the tag, entity or word with the space before it that s begins
 // with.
 func markupToken(s string) string {
 	switch s[0] {
 	case '<':
-		if i := strings.IndexByte(s, '>'); i > 0 {
+		if i := strings.IndexByte(s[:min(len(s), longestTag)], '>'); i > 0 {
 			return s[:i+1]
 		}
 		return s[:1]
 	case '&':
-		if i := strings.IndexByte(s, ';'); i > 0 && i < 12 {
+		if i := strings.IndexByte(s[:min(len(s), longestEntity)], ';'); i > 0 {
 			return s[:i+1]
 		}
 		return s[:1]
 	}
 	word := false
-	const longest = 40 // bytes; a longer word may be parted
 	for i, c := range s {
 		switch {
 		case i > 0 && (c == '<' || c == '&'):
@@ -354,15 +381,11 @@ func markupToken(s string) string {
 		case !unicode.IsSpace(c):
 			word = true
 		}
-		if i > longest && !joinedAfter(s[:i], c) {
+		if i > longestWord && (i > 10*longestWord || !joined([]rune(s[:i]), c)) {
 			return s[:i]
 		}
 	}
 	return s
-}
-
-func joinedAfter(before string, next rune) bool {
-	return joined([]rune(before), next)
 }
 
 func tagName(token string) (name string, closing bool) {

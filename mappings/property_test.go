@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -164,8 +166,8 @@ func fits(t *rapid.T, f crm.Field) {
 	if !utf8.ValidString(text) {
 		t.Fatalf("%s is not UTF-8", f.Name)
 	}
-	if n := lengths[f.Name]; n > 0 && utf8.RuneCountInString(text) > n {
-		t.Fatalf("%s has %d characters", f.Name, utf8.RuneCountInString(text))
+	if n := lengths[f.Name]; n > 0 && units(text) > n {
+		t.Fatalf("%s has %d characters", f.Name, units(text))
 	}
 	if f.Name == "hs_call_body" {
 		wellFormed(t, text)
@@ -209,11 +211,11 @@ func TestTruncateHTML(t *testing.T) {
 		n := rapid.IntRange(0, 200).Draw(t, "n")
 		ending := rapid.SampledFrom([]string{"", "…", "<p>…</p>"}).Draw(t, "ending")
 		got := truncateHTML(s, n, ending)
-		if utf8.RuneCountInString(got) > n {
-			t.Fatalf("%d characters, not %d: %q", utf8.RuneCountInString(got), n, got)
+		if units(got) > n {
+			t.Fatalf("%d characters, not %d: %q", units(got), n, got)
 		}
 		wellFormed(t, got)
-		if utf8.RuneCountInString(s) <= n && got != s {
+		if units(s) <= n && got != s {
 			t.Fatalf("what fits is changed: %q → %q", s, got)
 		}
 	})
@@ -223,10 +225,10 @@ func TestTruncate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := rapid.String().Draw(t, "s"), rapid.IntRange(0, 40).Draw(t, "n")
 		got := truncate(s, n, "…")
-		if utf8.RuneCountInString(got) > n {
-			t.Fatalf("%d characters, not %d", utf8.RuneCountInString(got), n)
+		if units(got) > n {
+			t.Fatalf("%d characters, not %d", units(got), n)
 		}
-		if utf8.RuneCountInString(s) <= n && got != s {
+		if units(s) <= n && got != s {
 			t.Fatalf("what fits is changed: %q → %q", s, got)
 		}
 		if utf8.ValidString(s) && !strings.HasPrefix(s, strings.TrimSuffix(got, "…")) {
@@ -289,6 +291,58 @@ func TestPlaceholdersAreNotValues(t *testing.T) {
 			t.Errorf("%s: %v", expression, err)
 		} else if got := written(v); got != "nil" {
 			t.Errorf("%s → %s", expression, got)
+		}
+	}
+}
+
+// TestLargestBody renders a call whose transcript fills the largest body that is
+// accepted by default, and one with thousands of actions.
+func TestLargestBody(t *testing.T) {
+	m, err := Builtin("hubspot", Options{"transcript": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := guideCall(t)
+	call.Result.Transcription = strings.Repeat("User: <yes> & no…\n", 10<<20/20)
+	for range 5000 {
+		call.Result.HumanActions = append(call.Result.HumanActions, julian.Action{Description: "Call again", Status: "open"})
+	}
+	d, err := m.Render(call, time.Now())
+	if err != nil || len(d.Records) != 5001 {
+		t.Fatalf("%v", err)
+	}
+}
+
+// TestRenderConcurrently is for the race detector.
+func TestRenderConcurrently(t *testing.T) {
+	m, err := Builtin("hubspot", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := guideCall(t)
+	at := time.Unix(1, 0)
+	want, err := m.Render(call, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				if got, err := m.Render(call, at); err != nil || !reflect.DeepEqual(got, want) {
+					t.Errorf("another rendering at the same time: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestNamesAreUnique holds that no function hides a field of the call.
+func TestNamesAreUnique(t *testing.T) {
+	for name := range callTypes(nil, nil) {
+		if _, ok := functions[name]; ok || slices.Contains(kept, name) {
+			t.Errorf("%s is both a field and a function", name)
 		}
 	}
 }

@@ -17,10 +17,11 @@ import (
 const runName = "$run"
 
 // work is what one call's expressions may cost together: bytes of text read or
-// made, plus a fixed price for each turn of a loop.
+// made, plus a fixed price for each turn of a loop. It is far above what the
+// largest body accepted needs, and done in seconds.
 const (
-	work     = 64 << 20
-	turnCost = 64
+	work     = 512 << 20
+	turnCost = 512
 )
 
 var errTooMuch = errors.New("the mapping does too much work for this call; shorten the lists and texts it goes through")
@@ -107,7 +108,11 @@ func safeBinary(at *ast.Node, n *ast.BinaryNode) {
 	case "..":
 		ast.Patch(at, operation("$range", n.Left, n.Right))
 	case "contains", "startsWith", "endsWith", "matches":
-		wrap("$text", &n.Left)
+		if n.Operator == "matches" {
+			wrap("$subject", &n.Left)
+		} else {
+			wrap("$text", &n.Left)
+		}
 		if _, constant := n.Right.(*ast.StringNode); !constant {
 			wrap("$text", &n.Right)
 		}
@@ -163,6 +168,7 @@ var operations = map[string]operator{
 	"$slice":      slice,
 	"$bool":       func(r *run, a []any) (any, error) { return truth(a[0]) },
 	"$text":       func(r *run, a []any) (any, error) { return textOperand(r, a[0]) },
+	"$subject":    subject,
 	"$list":       listOperand,
 	"$turn":       func(r *run, a []any) (any, error) { return a[0], r.spend(turnCost) },
 	"$compare":    compare,
@@ -250,6 +256,17 @@ func textOperand(r *run, v any) (string, error) {
 	default:
 		return "", fmt.Errorf("a text is wanted here, this is %s; for a list there is `in`", valueName(v))
 	}
+}
+
+// matchCost is how much dearer a byte is to a regular expression.
+const matchCost = 32
+
+func subject(r *run, a []any) (any, error) {
+	s, err := textOperand(r, a[0])
+	if err != nil {
+		return nil, err
+	}
+	return s, r.spend(matchCost * len(s))
 }
 
 func listOperand(r *run, a []any) (any, error) {
