@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -16,46 +17,55 @@ import (
 	"github.com/callsync/callsync/mappings"
 )
 
-// A portal is a HubSpot sandbox over HTTP with a connector that is set up in it.
-type portal struct {
+// A busyPortal is a HubSpot sandbox on the wall clock, with a connector that is
+// set up in it.
+type busyPortal struct {
 	sim  *hubspotsim.Server
 	dest crm.Destination
 }
 
-func openPortal(tb testing.TB, m *mappings.Mapping, limited bool) *portal {
-	tb.Helper()
-	settings := hubspotsim.DefaultSettings()
-	if !limited {
-		settings.Unlimited()
-	}
-	sim := hubspotsim.New(hubspotsim.Options{Settings: &settings, Owners: []hubspotsim.Owner{{Email: "host@example.com"}}})
+func openBusy(b *testing.B, m *mappings.Mapping, settings *hubspotsim.Settings) *busyPortal {
+	b.Helper()
+	sim := hubspotsim.New(hubspotsim.Options{Settings: settings, Owners: []hubspotsim.Owner{{Email: "host@example.com"}}})
 	server := httptest.NewServer(sim)
-	tb.Cleanup(server.Close)
-	d, err := crm.Open(crm.Settings{Name: "bench", Type: "hubspot", BaseURL: server.URL, AccessToken: hubspotsim.DefaultToken})
+	b.Cleanup(server.Close)
+	s := crm.Settings{Name: "bench", Type: "hubspot", BaseURL: server.URL, AccessToken: hubspotsim.DefaultToken, Memory: &memory{}}
+	if settings.TenSecondLimit == 0 {
+		s.RatePerSecond, s.SearchPerSecond = 1e6, 1e6
+	}
+	d, err := crm.Open(s)
 	if err != nil {
-		tb.Fatal(err)
+		b.Fatal(err)
 	}
 	steps, err := d.(crm.Inspector).SetupPlan(context.Background(), m.Declared())
 	if err != nil {
-		tb.Fatal(err)
+		b.Fatal(err)
 	}
 	if err := d.(crm.Inspector).Setup(context.Background(), steps); err != nil {
-		tb.Fatal(err)
+		b.Fatal(err)
 	}
 	sim.ResetCounters()
-	return &portal{sim, d}
+	return &busyPortal{sim, d}
 }
 
-// spent says what requests were sent, and what for.
-func (p *portal) spent() (total int, what string) {
+// spent says how many requests were sent since it was last asked, what for, and
+// how many were refused for being too many.
+func (p *busyPortal) spent() (total, tooMany int, what string) {
 	counts := p.sim.Counts()
 	var parts []string
 	for _, op := range slices.Sorted(maps.Keys(counts)) {
-		total += counts[op].Total
-		parts = append(parts, fmt.Sprintf("%s %d", op, counts[op].Total))
+		total += counts[op].Requests
+		tooMany += counts[op].Statuses[http.StatusTooManyRequests]
+		parts = append(parts, fmt.Sprintf("%s %d", op, counts[op].Requests))
 	}
 	p.sim.ResetCounters()
-	return total, strings.Join(parts, ", ")
+	return total, tooMany, strings.Join(parts, ", ")
+}
+
+func unlimited() *hubspotsim.Settings {
+	s := hubspotsim.DefaultSettings()
+	s.TenSecondLimit, s.SearchesPerSecond = 0, 0
+	return s
 }
 
 // BenchmarkBacklog drains 1,000 calls over 200 people, resyncs them unchanged,
@@ -65,26 +75,45 @@ func BenchmarkBacklog(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	edited, err := mappings.Parse("edited.toml", []byte(strings.Replace(string(shipped.Source()), "hs_call_title", "hs_call_source", 1)), nil)
+	source := strings.Replace(string(shipped.Source()), "'outbound': 'OUTBOUND'", "'outbound': 'INBOUND'", 1)
+	edited, err := mappings.Parse("edited.toml", []byte(source), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		p := openPortal(b, shipped, false)
+		p := openBusy(b, shipped, unlimited())
 		bench := backlog.New(b, p.dest, shipped, backlog.Calls(1000, 200))
-		bench.Drain()
-		drain, what := p.spent()
-		b.Logf("drain: %d requests: %s", drain, what)
-		bench.Resync(shipped)
-		bench.Drain()
-		resync, what := p.spent()
-		b.Logf("resync unchanged: %d requests: %s", resync, what)
-		bench.Resync(edited)
-		bench.Drain()
-		replay, what := p.spent()
-		b.Logf("replay after editing a field: %d requests: %s", replay, what)
-		b.ReportMetric(float64(drain), "requests/drain")
-		b.ReportMetric(float64(resync), "requests/resync")
-		b.ReportMetric(float64(replay), "requests/replay")
+		for _, step := range []struct {
+			name    string
+			mapping *mappings.Mapping
+		}{{"drain", nil}, {"resync", shipped}, {"replay", edited}} {
+			if step.mapping != nil {
+				bench.Resync(step.mapping)
+			}
+			bench.Drain()
+			total, _, what := p.spent()
+			b.Logf("%s: %d requests: %s", step.name, total, what)
+			b.ReportMetric(float64(total), "requests/"+step.name)
+		}
+	}
+}
+
+// BenchmarkLimits drains 20,000 calls over 4,000 people from a Professional
+// portal that enforces its limits.
+func BenchmarkLimits(b *testing.B) {
+	shipped, err := mappings.Builtin("hubspot", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const calls = 20_000
+	for b.Loop() {
+		p := openBusy(b, shipped, hubspotsim.DefaultSettings())
+		bench := backlog.New(b, p.dest, shipped, backlog.Calls(calls, calls/5))
+		took := bench.Drain()
+		total, tooMany, what := p.spent()
+		b.Logf("%d requests, %d of them answered 429: %s", total, tooMany, what)
+		b.ReportMetric(calls/took.Seconds(), "calls/s")
+		b.ReportMetric(float64(tooMany), "429s")
+		b.ReportMetric(float64(total), "requests")
 	}
 }
