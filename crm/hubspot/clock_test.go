@@ -35,6 +35,7 @@ func (c *clock) Advance(d time.Duration) {
 type lag = sandbox.Duration
 
 type (
-	request = sandbox.Request
-	fault   = sandbox.Fault
+	request     = sandbox.Request
+	fault       = sandbox.Fault
+	simSettings = hubspotsim.Settings
 )

@@ -48,10 +48,10 @@ func (c *keyCache) forget(object string) {
 // Ready checks that the key properties exist. The answer is remembered once it
 // is good, until HubSpot refuses one of them as unknown.
 func (p *Portal) Ready(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, each := errgroup.WithContext(ctx)
 	for _, object := range keyed {
 		group.Go(func() error {
-			_, err := p.uniqueKey(ctx, object)
+			_, err := p.uniqueKey(each, object)
 			return err
 		})
 	}

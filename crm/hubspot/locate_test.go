@@ -13,7 +13,7 @@ func plainCalls(o *simOptions, _ *crm.Settings) {
 	o.Settings.SearchLag = lag(30 * time.Second)
 }
 
-func (p *portal) locate(keys ...crm.KeyRef) []crm.Location {
+func (p *account) locate(keys ...crm.KeyRef) []crm.Location {
 	p.t.Helper()
 	found, err := p.Locate(p.t.Context(), keys)
 	if err != nil {

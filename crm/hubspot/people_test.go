@@ -26,7 +26,7 @@ func byID(rule int, v string) crm.Match {
 }
 
 // find asks for one person after the search index has caught up.
-func (p *portal) find(matches ...crm.Match) []crm.Candidate {
+func (p *account) find(matches ...crm.Match) []crm.Candidate {
 	p.t.Helper()
 	p.sim.Advance(time.Minute)
 	found, err := p.FindPeople(p.t.Context(), []crm.PersonQuery{{Objects: []string{"contacts"}, Match: matches}})
@@ -37,7 +37,7 @@ func (p *portal) find(matches ...crm.Match) []crm.Candidate {
 }
 
 // merge merges b into a.
-func (p *portal) merge(a, b string) {
+func (p *account) merge(a, b string) {
 	p.t.Helper()
 	body := fmt.Sprintf(`{"primaryObjectId":%q,"objectIdToMerge":%q}`, a, b)
 	if status := p.raw("POST", "/crm/v3/objects/contacts/merge", body, nil); status != 200 {

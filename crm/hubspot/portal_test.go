@@ -15,8 +15,8 @@ import (
 	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
 )
 
-// A portal is the connector with a simulated HubSpot behind real HTTP.
-type portal struct {
+// An account is the connector with a simulated HubSpot behind real HTTP.
+type account struct {
 	crm.Destination
 	t      *testing.T
 	sim    *hubspotsim.Server
@@ -25,7 +25,7 @@ type portal struct {
 }
 
 // open starts a simulated portal without limits in the way, set up for callsync.
-func open(t *testing.T, change ...func(*hubspotsim.Options, *crm.Settings)) *portal {
+func open(t *testing.T, change ...func(*hubspotsim.Options, *crm.Settings)) *account {
 	t.Helper()
 	p := openBare(t, change...)
 	p.setUp()
@@ -34,9 +34,9 @@ func open(t *testing.T, change ...func(*hubspotsim.Options, *crm.Settings)) *por
 }
 
 // openBare is open without callsync's properties.
-func openBare(t *testing.T, change ...func(*hubspotsim.Options, *crm.Settings)) *portal {
+func openBare(t *testing.T, change ...func(*hubspotsim.Options, *crm.Settings)) *account {
 	t.Helper()
-	p := &portal{t: t, memory: &memory{}, now: newClock()}
+	p := &account{t: t, memory: &memory{}, now: newClock()}
 	settings := hubspotsim.DefaultSettings()
 	settings.TenSecondLimit, settings.SearchesPerSecond = 0, 0
 	options := hubspotsim.Options{Now: p.now.Now, Settings: settings}
@@ -61,9 +61,9 @@ func openBare(t *testing.T, change ...func(*hubspotsim.Options, *crm.Settings)) 
 	return p
 }
 
-func (p *portal) inspector() crm.Inspector { return p.Destination.(crm.Inspector) }
+func (p *account) inspector() crm.Inspector { return p.Destination.(crm.Inspector) }
 
-func (p *portal) setUp() {
+func (p *account) setUp() {
 	p.t.Helper()
 	steps, err := p.inspector().SetupPlan(p.t.Context(), nil)
 	if err == nil {
@@ -78,7 +78,7 @@ func (p *portal) setUp() {
 }
 
 // write sends changes and fails the test when any is refused.
-func (p *portal) write(changes ...crm.Change) []string {
+func (p *account) write(changes ...crm.Change) []string {
 	p.t.Helper()
 	var ids []string
 	for i, r := range p.Write(p.t.Context(), changes) {
@@ -91,7 +91,7 @@ func (p *portal) write(changes ...crm.Change) []string {
 }
 
 // props reads a record's properties from the simulator, by its plain API.
-func (p *portal) props(object, id string, names ...string) map[string]string {
+func (p *account) props(object, id string, names ...string) map[string]string {
 	p.t.Helper()
 	var o struct {
 		Properties map[string]string `json:"properties"`
@@ -101,7 +101,7 @@ func (p *portal) props(object, id string, names ...string) map[string]string {
 }
 
 // raw sends a request past the connector.
-func (p *portal) raw(method, path, body string, out any) int {
+func (p *account) raw(method, path, body string, out any) int {
 	p.t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+hubspotsim.DefaultToken)
@@ -117,7 +117,7 @@ func (p *portal) raw(method, path, body string, out any) int {
 }
 
 // make creates a record past the connector.
-func (p *portal) make(object string, properties map[string]string) string {
+func (p *account) make(object string, properties map[string]string) string {
 	p.t.Helper()
 	body, _ := json.Marshal(map[string]any{"properties": properties})
 	var o struct {
@@ -131,7 +131,7 @@ func (p *portal) make(object string, properties map[string]string) string {
 
 // requests returns how many requests reached HubSpot since the last reset, by
 // operation, as "calls batch create=1 …".
-func (p *portal) requests() string {
+func (p *account) requests() string {
 	var parts []string
 	for _, r := range p.sim.Requests() {
 		parts = append(parts, r.Operation)

@@ -58,7 +58,7 @@ func owners(list ...hubspotsim.Owner) func(*simOptions, *crm.Settings) {
 	return func(o *simOptions, _ *crm.Settings) { o.Owners = list }
 }
 
-func (p *portal) resolve(values ...crm.Value) map[crm.Value]string {
+func (p *account) resolve(values ...crm.Value) map[crm.Value]string {
 	p.t.Helper()
 	got, err := p.Resolve(p.t.Context(), values)
 	if err != nil {
@@ -129,7 +129,7 @@ func TestResolveDispositionsWithoutAccess(t *testing.T) {
 }
 
 // associate links two records of the simulator.
-func (p *portal) associate(from, fromID, to, toID string, typeID int) {
+func (p *account) associate(from, fromID, to, toID string, typeID int) {
 	p.t.Helper()
 	body := fmt.Sprintf(`[{"associationCategory":"HUBSPOT_DEFINED","associationTypeId":%d}]`, typeID)
 	if status := p.raw("PUT", "/crm/v4/objects/"+from+"/"+fromID+"/associations/"+to+"/"+toID, body, nil); status != 201 && status != 200 {

@@ -10,7 +10,7 @@ import (
 	"github.com/callsync/callsync/crm"
 )
 
-func (p *portal) plan(declared ...crm.Property) []crm.SetupStep {
+func (p *account) plan(declared ...crm.Property) []crm.SetupStep {
 	p.t.Helper()
 	steps, err := p.inspector().SetupPlan(p.t.Context(), declared)
 	if err != nil {

@@ -32,7 +32,7 @@ func calls(n int, person string) []crm.Change {
 }
 
 // linked returns the ids that a record is associated with.
-func (p *portal) linked(object, id, to string) []string {
+func (p *account) linked(object, id, to string) []string {
 	p.t.Helper()
 	var a struct {
 		Results []struct {
@@ -255,7 +255,7 @@ func TestWriteTwinSharesFailure(t *testing.T) {
 	asError(t, results[1], crm.Transient)
 }
 
-func (p *portal) fault(f sandbox.Fault) {
+func (p *account) fault(f sandbox.Fault) {
 	p.t.Helper()
 	if _, err := p.sim.AddFault(f); err != nil {
 		p.t.Fatal(err)
