@@ -58,8 +58,9 @@ func (c *callsCmd) Run(ctx context.Context, a *app) error {
 	}
 	names := s.cfg.Names()
 	t := newTable(append([]string{"received", "call", "result", "direction", "agent"}, names...)...)
+	t.dispensable = []int{4, 3}
 	for _, call := range answer.Calls {
-		row := []any{at(call.ReceivedAt), call.ID, resultOf(call.Call), orDash(call.Direction), orDash(call.AgentID)}
+		row := []any{minute(call.ReceivedAt), call.ID, resultOf(call.Call), orDash(call.Direction), orDash(call.AgentID)}
 		for _, name := range names {
 			state, ok := call.States[name]
 			if !ok {
@@ -142,6 +143,7 @@ func (c *deliveriesCmd) Run(ctx context.Context, a *app) error {
 func deliveryTable(deliveries []store.Delivery) *table {
 	t := newTable("#", "received", "verdict", "http", "size", "call", "from", "reason")
 	t.right[0], t.right[4] = true, true
+	t.dispensable = []int{6, 4}
 	for _, d := range deliveries {
 		t.row(number(d.Seq), at(d.At), verdictText(d.Verdict), number(d.Status), size(int64(d.Size)), orDash(d.CallID), orDash(d.Peer), d.Reason)
 	}

@@ -58,7 +58,7 @@ type styled struct {
 
 func (p *printer) paint(s styled) string {
 	text := clean(s.text)
-	if !p.colour || s.c == plain {
+	if !p.colour || s.c == plain || text == "" {
 		return text
 	}
 	return "\x1b[" + string(s.c) + "m" + text + "\x1b[0m"

@@ -76,6 +76,12 @@ func TestTableFitsTheTerminal(t *testing.T) {
 			t.Errorf("not aligned:\n%s", b.String())
 		}
 	}
+	wide.dispensable = []int{2}
+	var narrow bytes.Buffer
+	wide.print(&printer{w: &narrow, width: 40})
+	if strings.Contains(narrow.String(), "1234") {
+		t.Errorf("a column that is dispensable was kept:\n%s", narrow.String())
+	}
 	var b bytes.Buffer
 	wide.print(&printer{w: &b})
 	if !strings.Contains(b.String(), strings.Repeat("long ", 39)) {

@@ -108,8 +108,16 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 		for _, n := range d.CRM.Requests {
 			total += n
 		}
-		p.f("  requests %d since start: %s\n", total, operations(d.CRM.Requests))
+		p.f("  requests %d since start: %s\n", total, most(operationList(d.CRM.Requests), 5))
 	}
+}
+
+// most is a list cut short.
+func most(items []string, n int) string {
+	if len(items) <= n {
+		return strings.Join(items, ", ")
+	}
+	return strings.Join(items[:n], ", ") + fmt.Sprintf(" and %d other kinds", len(items)-n)
 }
 
 // operations names operations in a line, most frequent first.

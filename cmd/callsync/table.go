@@ -1,19 +1,23 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
 	"golang.org/x/text/width"
 )
 
-// A table prints rows in aligned columns. On a terminal the widest columns are
-// cut until the table fits; elsewhere nothing is cut.
+// A table prints rows in aligned columns. On a terminal that is too narrow the
+// dispensable columns are left out, then the widest are cut until the table
+// fits; elsewhere it is printed whole.
 type table struct {
-	head   []string
-	rows   [][]styled
-	right  map[int]bool // columns aligned to the right
-	indent string
+	head  []string
+	rows  [][]styled
+	right map[int]bool // columns aligned to the right
+	// dispensable are columns to leave out, the first one first.
+	dispensable []int
+	indent      string
 }
 
 func newTable(head ...string) *table { return &table{head: head, right: map[int]bool{}} }
@@ -49,31 +53,58 @@ func (t *table) print(p *printer) {
 		rows = append([][]styled{head}, rows...)
 	}
 	widths := t.widths(rows)
-	if p.width > 0 {
-		shrink(widths, p.width-columns(t.indent)-gutter*(len(widths)-1))
-	}
+	shown := t.fit(widths, p.width)
 	for _, row := range rows {
-		var b strings.Builder
-		b.WriteString(t.indent)
-		for i, cell := range row {
-			text := cut(cell.text, widths[i])
-			pad := strings.Repeat(" ", widths[i]-columns(text))
-			painted := p.paint(styled{text, cell.c})
-			switch {
-			case t.right[i]:
-				b.WriteString(pad + painted)
-			case i == len(row)-1:
-				b.WriteString(painted)
-			default:
-				b.WriteString(painted + pad)
+		line := t.indent
+		for n, i := range shown {
+			if i >= len(row) {
+				break
 			}
-			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", gutter))
+			if n > 0 {
+				line += strings.Repeat(" ", gutter)
+			}
+			text := cut(row[i].text, widths[i])
+			pad := strings.Repeat(" ", widths[i]-columns(text))
+			if painted := p.paint(styled{text, row[i].c}); t.right[i] {
+				line += pad + painted
+			} else {
+				line += painted + pad
 			}
 		}
-		line := strings.TrimRight(b.String(), " ")
-		_, _ = p.w.Write([]byte(line + "\n"))
+		_, _ = p.w.Write([]byte(strings.TrimRight(line, " ") + "\n"))
 	}
+}
+
+// fit decides which columns are shown on a terminal of so many columns, 0 for
+// none, and narrows widths accordingly.
+func (t *table) fit(widths []int, terminal int) (shown []int) {
+	for i := range widths {
+		shown = append(shown, i)
+	}
+	if terminal == 0 {
+		return shown
+	}
+	spare := func() int {
+		room := terminal - columns(t.indent) - gutter*(len(shown)-1)
+		for _, i := range shown {
+			room -= widths[i]
+		}
+		return room
+	}
+	for _, drop := range t.dispensable {
+		if spare() >= 0 {
+			break
+		}
+		shown = slices.DeleteFunc(shown, func(i int) bool { return i == drop })
+	}
+	for over := -spare(); over > 0; over-- {
+		widest := slices.MaxFunc(shown, func(a, b int) int { return widths[a] - widths[b] })
+		if widths[widest] <= minColumn {
+			break
+		}
+		widths[widest]--
+	}
+	return shown
 }
 
 func (t *table) widths(rows [][]styled) []int {
@@ -87,23 +118,6 @@ func (t *table) widths(rows [][]styled) []int {
 		}
 	}
 	return widths
-}
-
-// shrink takes columns off the widest until the sum fits room.
-func shrink(widths []int, room int) {
-	for {
-		sum, widest := 0, 0
-		for i, w := range widths {
-			sum += w
-			if w > widths[widest] {
-				widest = i
-			}
-		}
-		if len(widths) == 0 || sum <= room || widths[widest] <= minColumn {
-			return
-		}
-		widths[widest]--
-	}
 }
 
 // cut shortens s to n columns, with an ellipsis in place of what is missing.

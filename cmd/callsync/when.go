@@ -56,6 +56,14 @@ func at(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
+// minute prints a time in local time, to the minute.
+func minute(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
 // ago prints how long ago t was, or how long it is until then.
 func ago(t, now time.Time) string {
 	switch d := now.Sub(t); {
