@@ -245,3 +245,17 @@ func TestList(t *testing.T) {
 	}
 	p.do("GET", "/crm/v3/objects/contacts?limit=101", nil).is(400)
 }
+
+// Making an additional email the main one takes it off the additional ones.
+func TestPromotedEmail(t *testing.T) {
+	p := newPortal(t)
+	winner, loser := p.contact("ada@example.com"), p.contact("lovelace@example.com")
+	p.do("POST", "/crm/v3/objects/contacts/merge", object{"primaryObjectId": winner, "objectIdToMerge": loser}).is(200)
+	path := "/crm/v3/objects/contacts/" + winner
+	p.do("PATCH", path, `{"properties":{"email":"lovelace@example.com"}}`).is(200)
+	if got := p.do("GET", path+"?properties=hs_additional_emails", nil).at("properties", "hs_additional_emails"); got != nil {
+		t.Errorf("additional emails are %v", got)
+	}
+	p.do("PATCH", path, `{"properties":{"email":"countess@example.com"}}`).is(200)
+	p.contact("lovelace@example.com")
+}

@@ -195,12 +195,25 @@ func (s *Server) commit(t *objectType, w *write, now time.Time) *record {
 		} else {
 			props[name] = value
 		}
+		if name == "email" {
+			promote(props)
+		}
 	}
 	s.store(r, props, now)
 	for _, l := range w.links {
 		s.link(r, l.to, l.typeID)
 	}
 	return r
+}
+
+// promote takes a contact's email off its additional ones.
+func promote(props map[string]string) {
+	rest := slices.DeleteFunc(additionalEmails(props), func(e string) bool { return e == props["email"] })
+	if len(rest) == 0 {
+		delete(props, "hs_additional_emails")
+	} else {
+		props["hs_additional_emails"] = strings.Join(rest, ";")
+	}
 }
 
 func (s *Server) newRecord(t *objectType, now time.Time) *record {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/callsync/callsync/crm/sandbox"
@@ -58,9 +59,50 @@ type Settings struct {
 	// InputOrder returns a batch's results in the order of its inputs, which
 	// HubSpot does not promise and often does not do.
 	InputOrder bool `json:"inputOrder"`
+	// Refusals make inputs fail that nothing is wrong with.
+	Refusals []Refusal `json:"refusals,omitempty"`
+
 	// MergeMakesNewRecord gives merged contacts a new id to which both old
 	// ones lead, in place of the primary's.
 	MergeMakesNewRecord bool `json:"mergeMakesNewRecord"`
+}
+
+// A Refusal refuses records whose property holds a text. The error names
+// neither the record nor the property, so a client has to find the culprit in
+// a batch by itself, or by trace id.
+type Refusal struct {
+	Object   string `json:"object"`
+	Property string `json:"property"`
+	Contains string `json:"contains"`
+	// Status is what a refused request is answered with; 0 means 400.
+	Status int `json:"status,omitempty"`
+	// Category is the error's; empty means VALIDATION_ERROR.
+	Category string `json:"category,omitempty"`
+	// Times is how many inputs are refused. 0 means any number.
+	Times int `json:"times,omitempty"`
+}
+
+// tiers lists the limits of HubSpot's subscriptions and of OAuth apps: requests
+// in ten seconds and a day. Source: HubSpot API usage guidelines.
+var tiers = map[string]struct{ tenSeconds, day int }{
+	"free":         {100, 250_000},
+	"starter":      {100, 250_000},
+	"professional": {190, 625_000},
+	"enterprise":   {190, 1_000_000},
+	"addon":        {250, 1_000_000},
+	"oauth":        {110, 0},
+}
+
+// UseTier sets the limits of a subscription: free, starter, professional,
+// enterprise, addon (the API limit increase), or oauth (a marketplace app,
+// whose daily quota is not limited).
+func (s *Settings) UseTier(name string) error {
+	t, ok := tiers[name]
+	if !ok {
+		return fmt.Errorf("unknown tier %q; use free, starter, professional, enterprise, addon or oauth", name)
+	}
+	s.TenSecondLimit, s.DailyLimit = t.tenSeconds, t.day
+	return nil
 }
 
 // DefaultSettings is a Professional account that searches five seconds late.
@@ -80,6 +122,7 @@ func DefaultSettings() *Settings {
 
 func (s *Settings) clone() Settings {
 	c := *s
+	c.Refusals = slices.Clone(s.Refusals)
 	c.UniqueProperties = maps.Clone(s.UniqueProperties)
 	if c.UniqueProperties == nil {
 		c.UniqueProperties = map[string]bool{}
@@ -95,6 +138,17 @@ func (s *Settings) validate() error {
 		return fmt.Errorf("conflictStatus is %d; use 400 or 409", s.ConflictStatus)
 	case s.TenSecondLimit < 0 || s.SearchesPerSecond < 0 || s.DailyLimit < 0 || s.DailyUsed < 0:
 		return fmt.Errorf("limits are not negative")
+	}
+	for _, r := range s.Refusals {
+		if typeNames[r.Object] != r.Object || r.Property == "" || r.Contains == "" {
+			return fmt.Errorf("refusals: each needs an object type, a property and a text it contains")
+		}
+		if r.Status != 0 && (r.Status < 400 || r.Status > 599) {
+			return fmt.Errorf("refusals: status is %d; use 400 to 599", r.Status)
+		}
+		if r.Times < 0 {
+			return fmt.Errorf("refusals: times is negative")
+		}
 	}
 	for name := range s.UniqueProperties {
 		if typeNames[name] != name {
@@ -116,9 +170,17 @@ func (s *Server) Settings() any {
 // ChangeSettings applies a JSON object with the fields to change.
 func (s *Server) ChangeSettings(patch []byte) error {
 	return s.change(func(next *Settings) error {
+		kept := next.Refusals
+		next.Refusals = nil // a decoder would mix old elements into new ones
 		dec := json.NewDecoder(bytes.NewReader(patch))
 		dec.DisallowUnknownFields()
-		return dec.Decode(next)
+		if err := dec.Decode(next); err != nil {
+			return err
+		}
+		if next.Refusals == nil {
+			next.Refusals = kept
+		}
+		return nil
 	})
 }
 

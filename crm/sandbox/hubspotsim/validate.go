@@ -1,6 +1,7 @@
 package hubspotsim
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/mail"
@@ -45,7 +46,26 @@ func (s *Server) checkValues(t *objectType, props map[string]*string) (map[strin
 	if bad != nil {
 		return nil, s.badValues(bad)
 	}
-	return values, nil
+	return values, s.refusal(t, values)
+}
+
+// refusal refuses what the settings say must be.
+func (s *Server) refusal(t *objectType, values map[string]string) *apiError {
+	for i := range s.settings.Refusals {
+		r := &s.settings.Refusals[i]
+		if r.Object != t.name || !strings.Contains(values[r.Property], r.Contains) {
+			continue
+		}
+		e := invalid("The request could not be processed")
+		e.status, e.Category = cmp.Or(r.Status, e.status), cmp.Or(r.Category, e.Category)
+		if r.Times > 0 {
+			if r.Times--; r.Times == 0 {
+				s.settings.Refusals = slices.Delete(s.settings.Refusals, i, i+1)
+			}
+		}
+		return e
+	}
+	return nil
 }
 
 // checkValue checks one non-empty value. It returns the stored form, or an
