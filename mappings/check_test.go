@@ -283,3 +283,60 @@ func TestPositions(t *testing.T) {
 		}
 	}
 }
+
+func TestWarnings(t *testing.T) {
+	source := record + `when = "resultType == 'Goal Complete' or direction in ['inbond', 'outbound']"
+[record.fields]
+a = "{'Voice mail': 1, 'Busy': 2}[callResult.resultType]"
+b = "'finished' != sequence.lifecycleStatus and resultType != '' and name == 'Goal Complete'"
+`
+	m, err := mappings.Parse("m.toml", []byte(source), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, p := range m.Warnings() {
+		got += p.String() + "\n"
+	}
+	want := `m.toml:7:23: 11x documents no resultType "Goal Complete"; did you mean Goal Completed?
+m.toml:7:56: 11x documents no direction "inbond"; did you mean inbound?
+m.toml:9:7: 11x documents no resultType "Voice mail"; did you mean Voicemail?
+m.toml:10:6: 11x documents no lifecycleStatus "finished"
+`
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	for _, kind := range []string{"hubspot", "salesforce"} {
+		m, err := mappings.Builtin(kind, nil)
+		if err != nil || len(m.Warnings()) > 0 {
+			t.Errorf("%s: %v %v", kind, m.Warnings(), err)
+		}
+	}
+}
+
+func TestOutcomeNames(t *testing.T) {
+	source := record + `when = "any(outcomes, .name == 'interested') or 'call back' in map(callResult.outcomes, .name)"
+[record.fields]
+a = "outcomes[0].name in ['x', 'y'] ? 'z' : name"
+[[record]]
+key = "outcome"
+object = "notes"
+for_each = "outcomes"
+when = "item.name != 'spam'"
+[record.fields]
+`
+	m, err := mappings.Parse("m.toml", []byte(source), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, o := range m.OutcomeNames() {
+		got = append(got, o.Name)
+		if o.Pos.Line == 0 {
+			t.Errorf("%s has no place", o.Name)
+		}
+	}
+	if want := "interested,call back,x,y,spam"; strings.Join(got, ",") != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+}

@@ -19,6 +19,7 @@ type definition struct {
 	blocks   []blockRule
 	routes   []routeRule
 	declared []crm.Property
+	compared []comparison
 	usesRaw  bool
 }
 
@@ -226,6 +227,7 @@ func (d *decoder) program(n *node, name string, env types.Map) *program {
 		return nil
 	}
 	d.def.usesRaw = d.def.usesRaw || p.usesRaw
+	d.def.compared = append(d.def.compared, p.compared...)
 	return p
 }
 

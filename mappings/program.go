@@ -30,6 +30,7 @@ type program struct {
 	at       *node
 	run      *vm.Program
 	out      nature.Nature
+	compared []comparison
 	literals []literal // texts the result may be, where they stand in the file
 	reads    []string  // the names it reads: "callResult.summary"
 	usesRaw  bool
@@ -103,6 +104,7 @@ func compile(n *node, env types.Map) (*program, *Error) {
 	}
 	p.out = *tree.Nature()
 	p.literals = p.findLiterals(tree)
+	p.compared = p.findComparisons(tree)
 	p.reads = findReads(tree)
 	p.limit = findLimit(tree)
 	p.usesRaw = slices.ContainsFunc(p.reads, func(s string) bool { return s == "raw" || strings.HasPrefix(s, "raw.") })
