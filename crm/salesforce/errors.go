@@ -164,8 +164,9 @@ var codes = map[string]knownCode{
 	"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY":    {crm.Permanent, "an Apex trigger or flow of the org failed on the record"},
 }
 
-// worded codes have messages made of the org's own names and rules; those of
-// other codes quote values or queries and are replaced.
+// worded codes have messages made of the org's own names and rules. Those of
+// other codes may quote a query, whose values are not known here, and are
+// replaced; of a write the values are known, and taken out of the message.
 var worded = map[string]bool{
 	"REQUIRED_FIELD_MISSING": true, "FIELD_CUSTOM_VALIDATION_EXCEPTION": true,
 	"INVALID_FIELD_FOR_INSERT_UPDATE": true, "REQUEST_LIMIT_EXCEEDED": true,
@@ -177,6 +178,12 @@ var worded = map[string]bool{
 	"INVALID_FIELD": true, "INACTIVE_OWNER_OR_USER": true, "PROCESSING_HALTED": true,
 	"INSUFFICIENT_ACCESS_OR_READONLY": true, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": true,
 	"INVALID_CROSS_REFERENCE_KEY": true, "INVALID_TYPE": true, "DUPLICATE_DEVELOPER_NAME": true,
+}
+
+// quoting codes have messages that quote a value in a form of Salesforce's own.
+var quoting = map[string]bool{
+	"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": true, "INVALID_EMAIL_ADDRESS": true,
+	"JSON_PARSER_ERROR": true, "NUMBER_OUTSIDE_VALID_RANGE": true,
 }
 
 var maxLength = regexp.MustCompile(`\(max length=\d+\)`)
@@ -196,13 +203,14 @@ func message(a apiError, values []string) string {
 		return "a record with this unique value exists" + fields
 	case code == "DUPLICATES_DETECTED":
 		return "a duplicate rule matched an existing record"
-	case worded[code]:
+	case worded[code], values != nil && !quoting[code]:
 		// Errors about a statement quote it; the last line is the reason.
 		lines := strings.Split(strings.TrimSpace(a.Message), "\n")
-		return scrub(lines[len(lines)-1], values) + fields
-	default:
-		return "refused" + fields
+		if reason := scrub(lines[len(lines)-1], values); reason != "" {
+			return reason + fields
+		}
 	}
+	return "refused" + fields
 }
 
 var (

@@ -88,44 +88,64 @@ func (f *finder) searchable(objects []string, property string) bool {
 	})
 }
 
-// search sends the statements and searches that the queries need, at the same
-// time, and indexes what they find.
-func (f *finder) search(ctx context.Context, queries []crm.PersonQuery) error {
-	conditions := map[string][]condition{}
-	properties := map[string][]string{}
-	var numbers []crm.Phone
+// A search is what has to be asked for a batch.
+type search struct {
+	conditions map[string][]condition // by object
+	properties map[string][]string    // that the conditions are on, by object
+	numbers    []crm.Phone
+}
+
+func (f *finder) plan(queries []crm.PersonQuery) search {
+	s := search{conditions: map[string][]condition{}, properties: map[string][]string{}}
 	for _, q := range queries {
 		for _, m := range q.Match {
 			switch m.Kind {
 			case crm.MatchPhone:
 				if p, ok := crm.ParsePhone(m.Value, f.c.settings.Region); ok {
-					numbers = append(numbers, p)
+					s.numbers = append(s.numbers, p)
 				}
 			case crm.MatchEmail, crm.MatchExact:
 				for _, object := range q.Objects {
-					if fd, ok := f.field(object, m.Property); ok {
-						if literal, ok := literalOf(fd, m.Value); ok {
-							conditions[object] = append(conditions[object], condition{fd.Name, literal})
-							properties[object] = append(properties[object], m.Property)
-						}
-					}
+					s.add(f, object, m)
 				}
 			}
 		}
 	}
+	return s
+}
+
+func (s *search) add(f *finder, object string, m crm.Match) {
+	fd, ok := f.field(object, m.Property)
+	if !ok {
+		return
+	}
+	literal, ok := literalOf(fd, m.Value)
+	if !ok {
+		return
+	}
+	s.conditions[object] = append(s.conditions[object], condition{fd.Name, literal})
+	if !slices.Contains(s.properties[object], m.Property) {
+		s.properties[object] = append(s.properties[object], m.Property)
+	}
+}
+
+// search sends the statements and searches that the queries need, at the same
+// time, and indexes what they find.
+func (f *finder) search(ctx context.Context, queries []crm.PersonQuery) error {
+	s := f.plan(queries)
 	byValue := map[string]*[]row{}
 	var byPhone []row
 	g, ctx := errgroup.WithContext(ctx)
-	for object, list := range conditions {
+	for object, list := range s.conditions {
 		rows := new([]row)
 		byValue[object] = rows
 		g.Go(func() (err error) {
-			*rows, err = f.bySOQL(ctx, f.descs[object], list, properties[object])
+			*rows, err = f.bySOQL(ctx, f.descs[object], list, s.properties[object])
 			return err
 		})
 	}
 	g.Go(func() (err error) {
-		byPhone, err = f.bySOSL(ctx, numbers)
+		byPhone, err = f.bySOSL(ctx, s.numbers)
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -133,7 +153,7 @@ func (f *finder) search(ctx context.Context, queries []crm.PersonQuery) error {
 	}
 	for object, rows := range byValue {
 		for _, r := range *rows {
-			f.indexProperties(object, r, properties[object])
+			f.indexProperties(object, r, s.properties[object])
 		}
 	}
 	for _, r := range byPhone {
@@ -176,8 +196,7 @@ func people(d *description) string {
 }
 
 func (f *finder) indexProperties(object string, r row, properties []string) {
-	slices.Sort(properties)
-	for _, p := range slices.Compact(properties) {
+	for _, p := range properties {
 		fd := f.descs[object].fields[p]
 		v := text(r.fields[fd.Name])
 		f.add(lookup{object, crm.MatchExact, p, canonical(fd, v)}, r)

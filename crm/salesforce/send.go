@@ -3,6 +3,7 @@ package salesforce
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -36,6 +37,10 @@ func (w *writing) answer(items []*item, err error) {
 	}
 }
 
+// maxHalvings bounds the requests that one Write spends on finding the items
+// that made Salesforce refuse a whole collection.
+const maxHalvings = 40
+
 // sendCollection sends one collection and settles its items. A collection that
 // Salesforce refuses as malformed wrote nothing: it is halved until the item at
 // fault is alone. The error is one that concerns every request; the items it
@@ -52,13 +57,15 @@ func (w *writing) sendCollection(ctx context.Context, items []*item) error {
 		err = &crm.Error{Kind: crm.Transient, Op: op, Message: "the answer does not have a result for every record"}
 	}
 	if err != nil {
+		var e *crm.Error
 		if crm.KindOf(err) != crm.Permanent {
 			return err
 		}
-		if len(items) == 1 {
+		if len(items) == 1 || w.halvings == maxHalvings || !errors.As(err, &e) || e.Status != http.StatusBadRequest {
 			w.answer(items, err)
 			return nil
 		}
+		w.halvings++
 		half := len(items) / 2
 		if err := w.sendCollection(ctx, items[:half]); err != nil {
 			return err

@@ -28,6 +28,8 @@ type writing struct {
 	changes []crm.Change
 	results []crm.Result
 	items   []*item
+	// halvings counts the collections that were halved after a refusal.
+	halvings int
 }
 
 // Write implements [crm.Destination]. The changes go out in composite graphs or

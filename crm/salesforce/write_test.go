@@ -469,3 +469,26 @@ func TestNothingIsCreatedWithoutTheKeyField(t *testing.T) {
 		t.Errorf("%+v with %d tasks, want NotReady and none", e, len(w.sim.Records("Task")))
 	}
 }
+
+func TestLookingForABadRecordCostsABoundedNumberOfRequests(t *testing.T) {
+	w := ready(t)
+	var changes []crm.Change
+	for i := range 200 {
+		changes = append(changes, newTask(fmt.Sprint(i), map[string]any{"ActivityDate": "no date"}))
+	}
+	w.sim.ResetCounters()
+	for i, r := range w.write(changes...) {
+		if r.Err == nil || crm.KindOf(r.Err) != crm.Permanent {
+			t.Fatalf("change %d: %v, want Permanent", i, r.Err)
+		}
+	}
+	if n := w.count("collections create"); n > 81 {
+		t.Errorf("%d requests", n)
+	}
+	w.sim.AddFault(sandbox.Fault{Operation: "collections create", Status: 404, Kind: "NOT_FOUND"})
+	w.sim.ResetCounters()
+	w.write(changes...)
+	if n := w.count("collections create"); n != 1 {
+		t.Errorf("%d requests for a resource that is not there", n)
+	}
+}
