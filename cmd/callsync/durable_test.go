@@ -15,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/crm/sandbox"
 	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
+	"github.com/callsync/callsync/store"
 )
 
 // A served is a daemon in a process of its own, with an emulated HubSpot.
@@ -177,6 +179,45 @@ func TestKilledBetweenCommitAndAnswer(t *testing.T) {
 				t.Errorf("the contact has %v, not one call, meeting and task", kinds)
 			}
 		})
+	}
+}
+
+// TestTerminatedInFlight sends SIGTERM while the CRM takes its time over a batch:
+// the daemon must finish it, record it, and end well.
+func TestTerminatedInFlight(t *testing.T) {
+	s := newServed(t)
+	_, err := s.account.AddFault(sandbox.Fault{Operation: "calls batch create", Delay: sandbox.Duration(500 * time.Millisecond)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	if status, answer, err := deliver(s.webhook(), oneOfEach(t)); err != nil || status != 200 {
+		t.Fatal(status, answer, err)
+	}
+	err = await("the request", time.Minute, func(context.Context) (bool, error) {
+		return s.account.Faults()[0].Struck == 1, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+
+	var out, stderr strings.Builder
+	if code := run(t.Context(), []string{"show", "--json", "--config", s.config, "call.demo-meeting"}, nil, &out, &stderr); code != exitDone {
+		t.Fatal(stderr.String())
+	}
+	var call admin.CallDetail
+	if err := json.Unmarshal([]byte(out.String()), &call); err != nil {
+		t.Fatal(err)
+	}
+	at := call.Destinations[0]
+	if at.Status != store.Synced || len(at.Records) != 3 {
+		t.Errorf("the batch in flight was not finished: %s, %d records", at.Status, len(at.Records))
+	}
+	for _, r := range at.Records {
+		if r.ID == "" || !r.Intent.IsZero() {
+			t.Errorf("%s was left open", r.Key)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,6 +49,8 @@ const testKey = "test-key"
 //	                       that write; or forget them
 //	sent OPERATION         print the bodies of an operation's requests
 //	replace OLD NEW FILE   edit a file; OLD must be in it
+//	append FILE TEXT       add to a file; \n in TEXT breaks the line
+//	get URL [TOKEN]        print the status and body of an answer
 //	exits CODE COMMAND…    run a command that must end with the exit code
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -65,6 +68,8 @@ func TestScripts(t *testing.T) {
 			"sent":     cmdSent,
 			"replace":  cmdReplace,
 			"exits":    cmdExits,
+			"append":   cmdAppend,
+			"get":      cmdGet,
 		},
 	})
 }
@@ -96,7 +101,20 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("CALLSYNC_CONFIG", file)
 	env.Setenv("HUBSPOT", server.URL)
 	env.Setenv("TZ", "UTC")
-	return nil
+	port, err := freePort()
+	env.Setenv("PORT", port)
+	return err
+}
+
+// freePort is a port nobody listens on just now.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
 }
 
 // newAccount is an emulated HubSpot without limits on the rate, whose searches
@@ -279,6 +297,25 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("exit code %d, not %s", code, args[0])
 	}
+}
+
+func cmdAppend(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0]) + strings.ReplaceAll(args[1], `\n`, "\n")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
+	req, err := http.NewRequest(http.MethodGet, args[0], nil)
+	ts.Check(err)
+	if len(args) > 1 {
+		req.Header.Set("Authorization", "Bearer "+args[1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), resp.StatusCode, string(body))
 }
 
 func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
