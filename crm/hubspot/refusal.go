@@ -25,7 +25,6 @@ type refusal struct {
 type detail struct {
 	Message string `json:"message"`
 	Code    string `json:"code"`
-	In      string `json:"in"`
 	Context facts  `json:"context"`
 
 	// Entries of the list inside "Property values were not valid: […]".
