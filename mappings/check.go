@@ -149,7 +149,7 @@ func (c *checker) property(s *crm.Schema, name string, pos crm.Pos) (crm.Propert
 		return p, true
 	}
 	problem := Problem{Pos: pos, Object: s.Object, Property: name, Text: fmt.Sprintf("%s has no property %s", s.Object, name)}
-	if c.declared[[2]string{s.Object, name}] {
+	if c.declared[[2]string{s.Object, name}] || c.declared[[2]string{s.Object, strings.TrimSuffix(name, "__c")}] {
 		problem.Hint = "the mapping declares it: `callsync setup` creates it"
 	} else {
 		problem.Hint = didYouMean(name, slices.Sorted(maps.Keys(s.Properties)))

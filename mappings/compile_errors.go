@@ -72,6 +72,9 @@ func (p *program) compileError(err error, env types.Map) *Error {
 		e.Hint = "write map(list, .field), or list[0].field for the first"
 	case strings.HasPrefix(m, "unexpected token EOF"):
 		e.Msg = "the expression ends too early"
+	case strings.HasSuffix(m, "is not callable"):
+		e.Msg = fmt.Sprintf("%q is no function", strings.TrimSpace(strings.SplitN(e.Text, "(", 2)[0]))
+		e.Hint = "docs/mappings.md lists the functions"
 	case badToken.MatchString(m):
 		e.Msg = fmt.Sprintf("unexpected %q", badToken.FindStringSubmatch(m)[1])
 	case m == "literal not terminated":

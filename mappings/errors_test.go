@@ -62,6 +62,7 @@ func TestErrors(t *testing.T) {
 		{"no list", head + "[contact.fields]\nx = \"sum(name)\"\n", `sum goes through a list, this is a text`},
 		{"stray sign", head + "[contact.fields]\nx = \"join([name)\"\n", `m.toml:5:16: unexpected ")"`},
 		{"quote left open", head + "[contact.fields]\nx = \"name + 'x\"\n", `the text has no closing quote`},
+		{"no function", head + "[contact.fields]\nx = \"timezone('x')\"\n", `m.toml:5:6: `},
 		{"now", head + "[contact.fields]\nx = \"now()\"\n", `m.toml:5:6: unknown name "now"; a mapping gives the same records whenever it runs`},
 		{"method", head + "[contact.fields]\nx = \"scheduledAt.Local()\"\n", `only the functions of the documentation can be called`},
 		{"environment", head + "[contact.fields]\nx = \"$env['name']\"\n", `unknown name "$env"`},

@@ -59,6 +59,8 @@ var valueFunctions = map[string]function{
 	"coalesce": {"coalesce(a, b, …)", sig(new(func(...any) any)), coalesce},
 	"default":  {"default(x, otherwise)", sig(new(func(any, any) any)), coalesce},
 	"empty":    {"empty(x)", sig(new(func(any) bool)), func(r *run, a []any) (any, error) { return isEmpty(a[0]), nil }},
+	"min":      {"min(a, b, …)", sig(new(func(...any) any)), extreme(-1)},
+	"max":      {"max(a, b, …)", sig(new(func(...any) any)), extreme(1)},
 	"ms":       {"ms(seconds)", sig(new(anyToAny)), milliseconds},
 }
 
@@ -209,6 +211,45 @@ func coalesce(_ *run, a []any) (any, error) {
 		}
 	}
 	return nil, nil
+}
+
+// extreme answers the least (sign -1) or greatest of its arguments and of the
+// items of those that are lists; what is missing does not count.
+func extreme(sign int) operator {
+	return func(r *run, a []any) (any, error) {
+		var best any
+		consider := func(v any) error {
+			list, ok := v.([]any)
+			if !ok {
+				list = []any{v}
+			}
+			if err := r.spend(len(list)); err != nil {
+				return err
+			}
+			for _, v := range list {
+				if v == nil {
+					continue
+				}
+				if best != nil {
+					order, err := orderOf(v, best)
+					if err != nil {
+						return err
+					}
+					if order*sign <= 0 {
+						continue
+					}
+				}
+				best = v
+			}
+			return nil
+		}
+		for _, v := range a {
+			if err := consider(v); err != nil {
+				return nil, err
+			}
+		}
+		return best, nil
+	}
 }
 
 func milliseconds(_ *run, a []any) (any, error) {

@@ -48,7 +48,7 @@ type literal struct {
 // the machine or on the order of a map.
 var kept = []string{
 	"len", "first", "last", "take", "reverse", "uniq", "concat", "flatten", "sort",
-	"min", "max", "mean", "median",
+	"mean", "median",
 	"all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast",
 	"findLastIndex", "count", "sum", "sortBy", "reduce",
 }

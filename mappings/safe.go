@@ -119,17 +119,24 @@ func safeBinary(at *ast.Node, n *ast.BinaryNode) {
 	}
 }
 
+// conditions are the functions whose predicate is a condition.
+var conditions = []string{"all", "none", "any", "one", "filter", "find", "findIndex", "findLast", "findLastIndex", "count"}
+
 func safeBuiltin(n *ast.BuiltinNode) {
 	for i, arg := range n.Arguments {
-		if p, ok := arg.(*ast.PredicateNode); ok {
+		p, predicate := arg.(*ast.PredicateNode)
+		switch {
+		case predicate:
 			wrap("$turn", &p.Node)
-			if slices.Contains([]string{"all", "none", "any", "one", "filter", "find", "findIndex", "findLast", "findLastIndex", "count"}, n.Name) {
+			if slices.Contains(conditions, n.Name) {
 				wrap("$bool", &p.Node)
+			} else if n.Name == "sum" {
+				wrap("$zero", &p.Node)
 			}
-			continue
-		}
-		if i == 0 && n.Name != "min" && n.Name != "max" {
-			wrap("$list", &n.Arguments[0])
+		case i == 0 && (n.Name == "sum" || n.Name == "mean" || n.Name == "median"):
+			wrap("$present", &n.Arguments[0])
+		case i == 0 || n.Name == "concat":
+			wrap("$list", &n.Arguments[i])
 		}
 	}
 }
@@ -170,6 +177,8 @@ var operations = map[string]operator{
 	"$text":       func(r *run, a []any) (any, error) { return textOperand(r, a[0]) },
 	"$subject":    subject,
 	"$list":       listOperand,
+	"$present":    present,
+	"$zero":       zero,
 	"$turn":       func(r *run, a []any) (any, error) { return a[0], r.spend(turnCost) },
 	"$compare":    compare,
 	"$add":        add,
@@ -280,6 +289,23 @@ func listOperand(r *run, a []any) (any, error) {
 	default:
 		return v, nil
 	}
+}
+
+// present is a list without what is missing.
+func present(r *run, a []any) (any, error) {
+	list, err := listOperand(r, a)
+	items, ok := list.([]any)
+	if err != nil || !ok || !slices.Contains(items, nil) {
+		return list, err
+	}
+	return slices.DeleteFunc(slices.Clone(items), func(v any) bool { return v == nil }), nil
+}
+
+func zero(_ *run, a []any) (any, error) {
+	if a[0] == nil {
+		return 0, nil
+	}
+	return a[0], nil
 }
 
 func compare(_ *run, a []any) (any, error) {
