@@ -65,22 +65,26 @@ func ends(from, to *objectType, fromID, toID string) (a, b *record, fail *apiErr
 	return a, b, nil
 }
 
-// associate sets the given types between two records.
-func (s *Server) associate(from, to *objectType, fromID, toID string, specs []associationSpec) (labelledPair, *apiError) {
-	var pair labelledPair
+func checkSpecs(specs []associationSpec, from, to *objectType) *apiError {
 	if len(specs) == 0 {
-		return pair, badAssociation("An association needs at least one type")
+		return badAssociation("An association needs at least one type")
 	}
 	for _, spec := range specs {
 		if _, fail := checkSpec(spec, from.name, to.name); fail != nil {
-			return pair, fail
+			return fail
 		}
 	}
+	return nil
+}
+
+// associate sets the given types, which have been checked, between two
+// records.
+func (s *Server) associate(from, to *objectType, fromID, toID string, specs []associationSpec) (labelledPair, *apiError) {
 	a, b, fail := ends(from, to, fromID, toID)
 	if fail != nil {
-		return pair, fail
+		return labelledPair{}, fail
 	}
-	pair = labelledPair{from.id, a.id, to.id, b.id, []string{}}
+	pair := labelledPair{from.id, a.id, to.id, b.id, []string{}}
 	for _, spec := range specs {
 		s.link(a, b, spec.TypeID)
 		if label := associationTypes[spec.TypeID].label; label != "" {
@@ -108,18 +112,20 @@ func (s *Server) batchAssociate(c *call) (int, any, *apiError) {
 	if fail := batchSize(len(in.Inputs), maxAssociate); fail != nil {
 		return 0, nil, fail
 	}
+	for _, one := range in.Inputs { // a wrong type refuses the batch
+		if fail := checkSpecs(one.Types, c.typ, to); fail != nil {
+			return 0, nil, fail
+		}
+	}
 	var results []labelledPair
 	var errs []itemError
 	for _, one := range in.Inputs {
 		pair, fail := s.associate(c.typ, to, one.From.ID, one.To.ID, one.Types)
-		switch {
-		case fail != nil && fail.status == http.StatusBadRequest:
-			return 0, nil, fail // a wrong type refuses the batch
-		case fail != nil:
+		if fail != nil {
 			errs = append(errs, fail.item(""))
-		default:
-			results = append(results, pair)
+			continue
 		}
+		results = append(results, pair)
 	}
 	return batchAnswer(http.StatusCreated, c.now, results, errs)
 }
@@ -141,10 +147,14 @@ func (s *Server) batchAssociateDefault(c *call) (int, any, *apiError) {
 	if fail := batchSize(len(in.Inputs), maxAssociate); fail != nil {
 		return 0, nil, fail
 	}
+	kind, fail := pairType(c.typ, to)
+	if fail != nil {
+		return 0, nil, fail
+	}
 	var results []defaultPair
 	var errs []itemError
 	for _, one := range in.Inputs {
-		pairs, fail := s.associateDefault(c.typ, to, one.From.ID, one.To.ID)
+		pairs, fail := s.associateDefault(c.typ, to, one.From.ID, one.To.ID, kind)
 		if fail != nil {
 			errs = append(errs, fail.item(""))
 			continue
@@ -154,11 +164,16 @@ func (s *Server) batchAssociateDefault(c *call) (int, any, *apiError) {
 	return batchAnswer(http.StatusOK, c.now, results, errs)
 }
 
-func (s *Server) associateDefault(from, to *objectType, fromID, toID string) ([]defaultPair, *apiError) {
+// pairType returns the unlabelled type between two object types.
+func pairType(from, to *objectType) (associationType, *apiError) {
 	t, ok := defaultType(from.name, to.name)
 	if !ok {
-		return nil, badAssociation("%s cannot be associated with %s", from.name, to.name)
+		return t, badAssociation("%s cannot be associated with %s", from.name, to.name)
 	}
+	return t, nil
+}
+
+func (s *Server) associateDefault(from, to *objectType, fromID, toID string, t associationType) ([]defaultPair, *apiError) {
 	a, b, fail := ends(from, to, fromID, toID)
 	if fail != nil {
 		return nil, fail
@@ -175,7 +190,11 @@ func (s *Server) putDefaultAssociation(c *call) (int, any, *apiError) {
 	if fail != nil {
 		return 0, nil, fail
 	}
-	pairs, fail := s.associateDefault(c.typ, to, c.PathValue("id"), c.PathValue("toID"))
+	kind, fail := pairType(c.typ, to)
+	if fail != nil {
+		return 0, nil, fail
+	}
+	pairs, fail := s.associateDefault(c.typ, to, c.PathValue("id"), c.PathValue("toID"), kind)
 	if fail != nil {
 		return 0, nil, fail
 	}
@@ -189,6 +208,9 @@ func (s *Server) putAssociation(c *call) (int, any, *apiError) {
 	}
 	var specs []associationSpec
 	if fail := c.decode(&specs); fail != nil {
+		return 0, nil, fail
+	}
+	if fail := checkSpecs(specs, c.typ, to); fail != nil {
 		return 0, nil, fail
 	}
 	pair, fail := s.associate(c.typ, to, c.PathValue("id"), c.PathValue("toID"), specs)

@@ -94,10 +94,11 @@ func TestAssociationBatches(t *testing.T) {
 		if a.at("numErrors") != 1.0 || a.at("errors", 0, "category") != "OBJECT_NOT_FOUND" {
 			t.Errorf("a missing end: %s", a.raw)
 		}
-		labelled["types"] = spec(200)
-		p.do("POST", base+"/batch/create", inputs(labelled)).is(400)
-
 		p.do("POST", base+"/batch/archive", inputs(object{"from": object{"id": call}, "to": []object{{"id": contact}}})).is(204)
+		wrong := pair(call, contact)
+		wrong["types"] = spec(200)
+		p.do("POST", base+"/batch/create", inputs(labelled, wrong)).is(400)
+		p.do("POST", "/crm/v4/associations/calls/meetings/batch/associate/default", inputs(pair(call, contact))).is(400)
 		a = p.do("POST", base+"/batch/read", inputs(object{"id": call})).is(207)
 		if a.at("errors", 0, "subCategory") != "crm.associations.NO_ASSOCIATIONS_FOUND" {
 			t.Errorf("after archiving: %s", a.raw)

@@ -19,13 +19,13 @@ var propertyName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,99}$`)
 // fieldTypes lists which field types go with a property type. Source: HubSpot
 // properties guide.
 var fieldTypes = map[string][]string{
-	"bool":         {"booleancheckbox", "calculation_equation"},
+	"bool":         {"booleancheckbox"},
 	"date":         {"date"},
 	"datetime":     {"date"},
 	"enumeration":  {"booleancheckbox", "checkbox", "radio", "select"},
-	"number":       {"number", "calculation_equation"},
+	"number":       {"number"},
 	"phone_number": {"phonenumber"},
-	"string":       {"file", "text", "textarea", "html", "phonenumber"},
+	"string":       {"text", "textarea", "html", "phonenumber"},
 }
 
 type propertyInput struct {
