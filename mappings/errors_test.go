@@ -158,31 +158,6 @@ func TestRenderErrors(t *testing.T) {
 	}
 }
 
-// TestWorkIsBounded runs expressions that would take the memory or the day.
-func TestWorkIsBounded(t *testing.T) {
-	call := readCall(t, "testdata/full.json")
-	call.Result.Transcription = strings.Repeat("long words ", 100_000)
-	for _, expression := range []string{
-		"let a = 1..9999; count(a, count(a, count(a, true) > 0) > 0)",
-		"len(1..1000000000)",
-		"len(join(map(1..9999, transcription)))",
-		"let a = replace(transcription, 'o', transcription); len(a)",
-		"let a = 1..9999; let b = concat(a,a,a,a,a,a,a,a,a,a); let c = concat(b,b,b,b,b,b,b,b,b,b); let d = concat(c,c,c,c,c,c,c,c,c,c); len(d)",
-		"reduce(1..9999, #acc + #acc, 'x')",
-		"count(1..9999, count(1..9999, transcription matches '(a|b)*c') > 0)",
-	} {
-		m, err := mappings.Parse("m.toml", []byte(head+"[contact.fields]\nx = \""+expression+"\"\n"), nil)
-		if err != nil {
-			t.Errorf("%s: %v", expression, err)
-			continue
-		}
-		var e *mappings.Error
-		if d, err := m.Render(call, received); !errors.As(err, &e) {
-			t.Errorf("%s: no error, but %v", expression, d.Person.Fields[0].Value.Text)
-		}
-	}
-}
-
 func TestOptions(t *testing.T) {
 	source := "[options]\ntranscript = false\nlimit = 10\nshare = 0.5\nzone = 'UTC'\n" + head +
 		"[contact.fields]\nx = \"join([options.transcript, options.limit, options.share, options.zone], ' ')\"\n"

@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -19,6 +20,12 @@ const reference = "../docs/mappings.md"
 // evaluate runs one expression against a call.
 func evaluate(t testing.TB, text string, c *julian.Call) (any, *run, error) {
 	t.Helper()
+	return evaluateAfter(t, 0, text, c)
+}
+
+// evaluateAfter runs an expression when part of the work allowed is done.
+func evaluateAfter(t testing.TB, spent int, text string, c *julian.Call) (any, *run, error) {
+	t.Helper()
 	n := &node{kind: kindString, str: text, raw: text}
 	p, e := compile(n, callTypes(map[string]any{"transcript": true}, nil))
 	if e != nil {
@@ -26,6 +33,7 @@ func evaluate(t testing.TB, text string, c *julian.Call) (any, *run, error) {
 	}
 	m := &Mapping{def: &definition{options: map[string]any{"transcript": true}, usesRaw: true}}
 	r := newRenderer(m, c, time.Date(2025, 9, 25, 8, 25, 0, 0, time.UTC))
+	r.run.spent = spent
 	v, err := r.eval(p)
 	return v, r.run, err
 }
@@ -220,6 +228,30 @@ func TestMissingValues(t *testing.T) {
 			t.Errorf("%s: %v", expression, err)
 		} else if got := written(v); got != want {
 			t.Errorf("%s → %s, want %s", expression, got, want)
+		}
+	}
+}
+
+// TestWorkIsBounded runs expressions that would take the memory or the day.
+func TestWorkIsBounded(t *testing.T) {
+	call := guideCall(t)
+	call.Result.Transcription = strings.Repeat("long words ", 20_000)
+	for _, expression := range []string{
+		"let a = 1..9999; count(a, count(a, count(a, true) > 0) > 0)",
+		"len(1..1000000000)",
+		"len(join(map(1..9999, transcription)))",
+		"len(map(1..9999, html(transcription)))",
+		"let a = replace(transcription, 'o', transcription); len(a)",
+		"let a = 1..9999; let b = concat(a,a,a,a,a,a,a,a,a,a); let c = concat(b,b,b,b,b,b,b,b,b,b); let d = concat(c,c,c,c,c,c,c,c,c,c); len(d)",
+		"reduce(1..9999, #acc + #acc, 'x')",
+		"count(1..9999, count(1..9999, transcription matches '(a|b)*c') > 0)",
+		"count(1..9999, max(map(1..9999, #)) > 1) ",
+		"count(1..9999, len(split(transcription, ' ')) > 0)",
+	} {
+		_, _, err := evaluateAfter(t, work-work/32, expression, call)
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%s: no error, but %v", expression, err)
 		}
 	}
 }

@@ -295,15 +295,15 @@ func TestPlaceholdersAreNotValues(t *testing.T) {
 	}
 }
 
-// TestLargestBody renders a call whose transcript fills the largest body that is
-// accepted by default, and one with thousands of actions.
+// TestLargestBody renders a call whose transcript fills half the largest body
+// that is accepted by default, and one with thousands of actions.
 func TestLargestBody(t *testing.T) {
 	m, err := Builtin("hubspot", Options{"transcript": true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	call := guideCall(t)
-	call.Result.Transcription = strings.Repeat("User: <yes> & no…\n", 10<<20/20)
+	call.Result.Transcription = strings.Repeat("User: <yes> & no…\n", 5<<20/20)
 	for range 5000 {
 		call.Result.HumanActions = append(call.Result.HumanActions, julian.Action{Description: "Call again", Status: "open"})
 	}
@@ -328,7 +328,7 @@ func TestRenderConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 20 {
+			for range 5 {
 				if got, err := m.Render(call, at); err != nil || !reflect.DeepEqual(got, want) {
 					t.Errorf("another rendering at the same time: %v", err)
 				}
