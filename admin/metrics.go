@@ -68,13 +68,15 @@ func NewMetrics() *Metrics {
 // Delivery counts one answer of the receiver: what the delivery turned out to
 // be, "" when nothing was recorded, and how long the answer took.
 func (m *Metrics) Delivery(v store.Verdict, status int, elapsed time.Duration) {
-	m.ack.Observe(elapsed.Seconds())
 	switch {
 	case v != "":
 		m.deliveries.WithLabelValues(string(v)).Inc()
 	case status >= 500:
 		m.unwritten.Inc()
+	default: // somebody who was lost
+		return
 	}
+	m.ack.Observe(elapsed.Seconds())
 }
 
 // Round counts a round of a sync loop.

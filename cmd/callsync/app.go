@@ -104,7 +104,8 @@ func (a *app) open(ctx context.Context, cfg *config.Config, mayBeNew bool) (*ses
 		}
 		path, cleanup = filepath.Join(dir, "empty.db"), func() { _ = os.RemoveAll(dir) }
 	}
-	journal, err := openJournal(path)
+	quiet := slog.New(slog.DiscardHandler)
+	journal, err := openJournal(path, quiet)
 	if err != nil {
 		cleanup()
 		if errors.Is(err, store.ErrLocked) {
@@ -116,7 +117,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, mayBeNew bool) (*ses
 		_ = journal.Close()
 		cleanup()
 	}
-	d, err := assemble(ctx, cfg, journal, assembly{logger: slog.New(slog.DiscardHandler)})
+	d, err := assemble(ctx, cfg, journal, assembly{logger: quiet})
 	if err != nil {
 		closeAll()
 		return nil, err
@@ -124,8 +125,8 @@ func (a *app) open(ctx context.Context, cfg *config.Config, mayBeNew bool) (*ses
 	return &session{Client: admin.InProcess(d.api), cfg: cfg, close: closeAll}, nil
 }
 
-func openJournal(path string) (store.Journal, error) {
-	j, err := bolt.Open(path, bolt.Options{})
+func openJournal(path string, log *slog.Logger) (store.Journal, error) {
+	j, err := bolt.Open(path, bolt.Options{Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}

@@ -71,7 +71,7 @@ func start(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *daemon
 		return nil, err
 	}
 	undo = append(undo, adminListener.Close)
-	journal, err := openJournal(cfg.Store.Path)
+	journal, err := openJournal(cfg.Store.Path, log)
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("another process holds the journal %s: is another daemon running?", cfg.Store.Path)
 	}

@@ -102,8 +102,17 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("HUBSPOT", server.URL)
 	env.Setenv("TZ", "UTC")
 	port, err := freePort()
+	if err != nil {
+		return err
+	}
 	env.Setenv("PORT", port)
-	return err
+	// A second configuration, for a CRM on that port.
+	try, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	text := strings.ReplaceAll(string(try), server.URL, "http://127.0.0.1:"+port)
+	return os.WriteFile(filepath.Join(env.WorkDir, "try.toml"), []byte(text), 0o600)
 }
 
 // freePort is a port nobody listens on just now.

@@ -29,8 +29,10 @@ type liveMapping struct {
 	log         *slog.Logger
 
 	current atomic.Pointer[mappings.Mapping]
-	problem atomic.Pointer[error] // why the file's present content is not in force
+	problem atomic.Pointer[failure] // why the file's present content is not in force
 }
+
+type failure struct{ error }
 
 // loadMapping compiles a destination's mapping file, or the shipped one.
 func loadMapping(d config.Destination) (*mappings.Mapping, error) {
@@ -61,11 +63,11 @@ func newLiveMapping(ctx context.Context, d config.Destination, keeper store.Keep
 		return l, errors.Join(err, lastErr)
 	}
 	if last == nil {
-		l.problem.Store(&err)
+		l.problem.Store(&failure{err})
 		return l, usageError{err}
 	}
 	l.current.Store(last)
-	l.problem.Store(&err)
+	l.problem.Store(&failure{err})
 	return l, nil
 }
 
@@ -112,7 +114,7 @@ func (l *liveMapping) inForce() sync.Mapping {
 	if m := l.current.Load(); m != nil {
 		return m
 	}
-	return noMapping{*l.problem.Load()}
+	return noMapping{l.problem.Load()}
 }
 
 func (l *liveMapping) info() admin.MappingInfo {
@@ -121,17 +123,17 @@ func (l *liveMapping) info() admin.MappingInfo {
 		info = admin.MappingInfo{Name: m.Name(), Version: m.Version(), Declared: m.Declared()}
 	}
 	if err := l.problem.Load(); err != nil {
-		info.Problem = (*err).Error()
+		info.Problem = err.Error()
 	}
 	return info
 }
 
 // reload reads the file again. changed is true when another version came into
-// force.
+// force. The same mistake is reported once.
 func (l *liveMapping) reload(ctx context.Context) (changed bool, err error) {
 	m, err := loadMapping(l.destination)
 	if err != nil {
-		if old := l.problem.Swap(&err); old != nil && (*old).Error() == err.Error() {
+		if old := l.problem.Swap(&failure{err}); old != nil && old.Error() == err.Error() {
 			return false, nil
 		}
 		return false, err
@@ -188,11 +190,13 @@ func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, o
 		select {
 		case <-ctx.Done():
 			return nil
-		case _, ok := <-w.Events:
+		case e, ok := <-w.Events:
 			if !ok {
 				return nil
 			}
-			quiet.Reset(settle)
+			if concerns(e, live) {
+				quiet.Reset(settle)
+			}
 		case err, ok := <-w.Errors:
 			if !ok {
 				return nil
@@ -208,19 +212,37 @@ func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, o
 	}
 }
 
-// folders lists the folders of the mapping's files, and of those behind them
-// that are symbolic links.
-func (l *liveMapping) folders() []string {
+// concerns reports whether a mapping may read differently after an event. The
+// journal, which may be in the same folder, is written to all the time.
+func concerns(e fsnotify.Event, live []*liveMapping) bool {
+	if !e.Has(fsnotify.Write) && !e.Has(fsnotify.Chmod) {
+		return true // something was put in place, such as a config map's link
+	}
+	return slices.ContainsFunc(live, func(l *liveMapping) bool {
+		return slices.ContainsFunc(l.files(), func(file string) bool { return filepath.Clean(e.Name) == filepath.Clean(file) })
+	})
+}
+
+// files lists the mapping's files, and those behind them that are symbolic
+// links.
+func (l *liveMapping) files() []string {
 	files := []string{l.destination.Mapping}
 	if m := l.current.Load(); m != nil {
 		files = append(files, m.Files()...)
 	}
-	var dirs []string
 	for _, file := range files {
-		dirs = append(dirs, filepath.Dir(file))
-		if target, err := filepath.EvalSymlinks(file); err == nil {
-			dirs = append(dirs, filepath.Dir(target))
+		if target, err := filepath.EvalSymlinks(file); err == nil && target != file {
+			files = append(files, target)
 		}
+	}
+	return files
+}
+
+// folders lists the folders of the mapping's files.
+func (l *liveMapping) folders() []string {
+	var dirs []string
+	for _, file := range l.files() {
+		dirs = append(dirs, filepath.Dir(file))
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs)
