@@ -71,6 +71,7 @@ func TestErrorsAreTyped(t *testing.T) {
 		{sandbox.Fault{Status: 403, Body: `[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded."}]`}, crm.Transient, "REQUEST_LIMIT_EXCEEDED", 0},
 		{sandbox.Fault{Status: 403, Kind: "API_DISABLED_FOR_ORG"}, crm.Credential, "API_DISABLED_FOR_ORG", 0},
 		{sandbox.Fault{Status: 400, Kind: "INSUFFICIENT_ACCESS_OR_READONLY"}, crm.Permanent, "INSUFFICIENT_ACCESS_OR_READONLY", 0},
+		{sandbox.Fault{Status: 301, Body: "moved"}, crm.Transient, "", 0},
 		{sandbox.Fault{Reset: true}, crm.Transient, "", 0},
 	} {
 		tc.fault.Operation = "query"

@@ -131,7 +131,7 @@ func (c *Connector) Status() crm.Status {
 func (c *Connector) Ready(ctx context.Context) error {
 	for _, object := range []string{task, event, contact, lead} {
 		key := keyOf(object)
-		d, err := c.catalog.get(ctx, object, key)
+		d, err := c.catalog.get(ctx, object, has(key))
 		switch {
 		case isAbsent(err) && (object == lead || object == event):
 			continue // an org may do without
@@ -144,7 +144,7 @@ func (c *Connector) Ready(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		if f, ok := d.fields[key]; !ok || !f.Createable {
+		if !has(key)(d) {
 			return missingKey(object)
 		}
 	}

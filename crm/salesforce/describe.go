@@ -19,7 +19,7 @@ import (
 // describeLife is how long a description is trusted.
 const describeLife = time.Hour
 
-// missLife is how soon a description that lacked a field may be fetched again.
+// missLife is how soon a description that does not suit is fetched again.
 const missLife = time.Minute
 
 // A field is one field as describe shows it to callsync's user: a field that
@@ -93,25 +93,26 @@ func newCatalog(c *client, now func() time.Time) *catalog {
 	return &catalog{client: c, now: now, known: map[string]*description{}}
 }
 
-// get returns an object's description. need names fields the caller expects:
-// while one is missing, a description older than missLife is fetched again, so
-// that what an administrator has just added is seen.
-func (c *catalog) get(ctx context.Context, object string, need ...string) (*description, error) {
+// get returns an object's description. While it does not suit the caller, one
+// older than missLife is fetched again, so that what an administrator has just
+// added or allowed is seen; a nil suits is suited by any.
+func (c *catalog) get(ctx context.Context, object string, suits func(*description) bool) (*description, error) {
 	c.mu.Lock()
 	d := c.known[object]
 	c.mu.Unlock()
 	if d != nil {
 		age := c.now().Sub(d.at)
-		complete := true
-		for _, n := range need {
-			_, ok := d.fields[n]
-			complete = complete && ok
-		}
-		if age < missLife || (complete || d.absent) && age < describeLife {
+		if age < missLife || age < describeLife && (d.absent || suits == nil || suits(d)) {
 			return d.checked()
 		}
 	}
 	return c.fetch(ctx, object)
+}
+
+// has suits a description with a field that can be written when a record is
+// created.
+func has(name string) func(*description) bool {
+	return func(d *description) bool { return d.fields[name].Createable }
 }
 
 // fetch describes an object afresh.

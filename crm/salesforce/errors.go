@@ -112,7 +112,8 @@ func kindOfStatus(status int) crm.ErrorKind {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return crm.Credential
-	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500,
+		status >= 300 && status <= 399: // an org that is being moved sends elsewhere
 		return crm.Transient
 	default:
 		return crm.Permanent

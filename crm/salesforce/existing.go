@@ -41,7 +41,7 @@ func (w *writing) adopt(ctx context.Context, object string, items []*item) error
 		if existing := rows[it.key]; len(existing) > 0 && !existing[0].deleted {
 			w.drop([]*item{it}, &crm.Error{
 				Kind: crm.Exists, Op: object + " create", Code: "DUPLICATE_VALUE",
-				Message: "a record with callsync's key exists", Existing: existing[0].ref,
+				Message: "a record with callsync's key exists", Existing: existing[0].current(),
 			})
 		}
 	}
@@ -56,29 +56,54 @@ func (w *writing) drop(items []*item, err error) {
 	w.items = slices.DeleteFunc(w.items, func(it *item) bool { return slices.Contains(items, it) })
 }
 
-// nameExisting finds the records that Salesforce says exist without naming them.
+// nameExisting completes the errors of kind Exists: it finds the records that
+// Salesforce does not name, and follows people who were merged or converted.
 func (w *writing) nameExisting(ctx context.Context) {
 	unnamed := map[string][]*item{}
+	var people []crm.Ref
 	for _, it := range w.items {
-		e, ok := w.results[it.index].Err.(*crm.Error)
-		if ok && e.Kind == crm.Exists && e.Existing.IsZero() && it.key != "" {
+		e := w.exists(it)
+		switch {
+		case e == nil:
+		case e.Existing.IsZero() && it.key != "":
 			unnamed[it.object] = append(unnamed[it.object], it)
+		case isPerson(e.Existing.Object):
+			people = append(people, e.Existing)
 		}
 	}
 	for object, items := range unnamed {
 		rows, err := w.c.byKey(ctx, object, keysOf(items))
 		for _, it := range items {
-			e := w.results[it.index].Err.(*crm.Error)
+			e := w.exists(it)
 			switch existing := rows[it.key]; {
 			case err != nil:
 				w.results[it.index].Err = err
 			case len(existing) > 0 && !existing[0].deleted:
-				e.Existing = existing[0].ref
+				e.Existing = existing[0].current()
 			default:
 				e.Kind, e.Hint = crm.Permanent, duplicateHint
 			}
 		}
 	}
+	now, err := w.c.load(ctx, people, nil)
+	if err != nil {
+		return // what is named is still right, only not the last in its chain
+	}
+	for _, it := range w.items {
+		if e := w.exists(it); e != nil {
+			if r, ok := now[e.Existing]; ok {
+				e.Existing = r.ref
+			}
+		}
+	}
+}
+
+// exists is an item's error of kind Exists, or nil.
+func (w *writing) exists(it *item) *crm.Error {
+	if e, ok := w.results[it.index].Err.(*crm.Error); ok && e.Kind == crm.Exists {
+		return e
+	}
+	return nil
 }
 
 func keysOf(items []*item) []string {

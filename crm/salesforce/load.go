@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -22,6 +23,14 @@ type row struct {
 	// next is the record that took this one's place, if one did.
 	next   crm.Ref
 	fields simpleforce.SObject
+}
+
+// current is the record that answers for r now, as far as r knows.
+func (r row) current() crm.Ref {
+	if r.next.IsZero() {
+		return r.ref
+	}
+	return r.next
 }
 
 // bookkeeping are the columns every row is read with, where the object has them.
@@ -110,7 +119,7 @@ func (c *Connector) loadInto(ctx context.Context, seen map[crm.Ref]row, at map[c
 		}
 	}
 	for object, ids := range wanted {
-		d, err := c.catalog.get(ctx, object)
+		d, err := c.catalog.get(ctx, object, nil)
 		if isAbsent(err) {
 			continue
 		}
@@ -118,21 +127,44 @@ func (c *Connector) loadInto(ctx context.Context, seen map[crm.Ref]row, at map[c
 			return err
 		}
 		s := selection{columns: selectColumns(d, properties...), from: d.table}
-		for _, statement := range s.statements(idConditions("Id", ids)) {
-			found, err := c.client.query(ctx, object+" query", statement, true)
-			if err != nil {
-				return err
+		found, err := c.query(ctx, object+" query", s, idConditions("Id", ids), true)
+		if err != nil {
+			return err
+		}
+		for _, fields := range found {
+			r := newRow(d, fields)
+			if object == personAccount && !truth(fields["IsPersonAccount"]) {
+				continue
 			}
-			for _, fields := range found {
-				r := newRow(d, fields)
-				if object == personAccount && !truth(fields["IsPersonAccount"]) {
-					continue
-				}
-				seen[r.ref] = r
-			}
+			seen[r.ref] = r
 		}
 	}
 	return nil
+}
+
+// query runs a selection, in as many statements as it takes. With all set,
+// deleted and archived rows are among the answers. A field that is refused was
+// taken away since the object was described: the descriptions are dropped, and
+// the error is one that passes.
+func (c *Connector) query(ctx context.Context, op string, s selection, conditions []condition, all bool) ([]simpleforce.SObject, error) {
+	var out []simpleforce.SObject
+	for _, statement := range s.statements(conditions) {
+		rows, err := c.client.query(ctx, op, statement, all)
+		if err != nil {
+			return nil, c.stale(err)
+		}
+		out = append(out, rows...)
+	}
+	return out, nil
+}
+
+func (c *Connector) stale(err error) error {
+	var e *crm.Error
+	if errors.As(err, &e) && e.Code == "INVALID_FIELD" {
+		c.catalog.forget()
+		e.Kind = crm.Transient
+	}
+	return err
 }
 
 // Read implements [crm.Destination].
@@ -148,7 +180,7 @@ func (c *Connector) Read(ctx context.Context, refs []crm.Ref, properties []strin
 			out[i].Gone = true
 			continue
 		}
-		d, err := c.catalog.get(ctx, r.ref.Object)
+		d, err := c.catalog.get(ctx, r.ref.Object, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func (c *Connector) locate(k crm.KeyRef, rows []row, unique bool) crm.Location {
 // first.
 func (c *Connector) byKey(ctx context.Context, object string, keys []string) (map[string][]row, error) {
 	key := keyOf(object)
-	d, err := c.catalog.get(ctx, object, key)
+	d, err := c.catalog.get(ctx, object, has(key))
 	if err != nil {
 		return nil, err
 	}
@@ -83,15 +83,13 @@ func (c *Connector) byKey(ctx context.Context, object string, keys []string) (ma
 	}
 	s := selection{columns: selectColumns(d, key), from: d.table}
 	out := map[string][]row{}
-	for _, statement := range s.statements(conditions) {
-		rows, err := c.client.query(ctx, object+" query by key", statement, true)
-		if err != nil {
-			return nil, err
-		}
-		for _, fields := range rows {
-			r := newRow(d, fields)
-			out[text(fields[f.Name])] = append(out[text(fields[f.Name])], r)
-		}
+	found, err := c.query(ctx, object+" query by key", s, conditions, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, fields := range found {
+		k := text(fields[f.Name])
+		out[k] = append(out[k], newRow(d, fields))
 	}
 	for _, rows := range out {
 		slices.SortFunc(rows, func(a, b row) int {
@@ -109,7 +107,7 @@ func (c *Connector) byKey(ctx context.Context, object string, keys []string) (ma
 
 // keyUnique reports whether the org itself refuses a second record with a key.
 func (c *Connector) keyUnique(ctx context.Context, object string) (bool, error) {
-	d, err := c.catalog.get(ctx, object, keyOf(object))
+	d, err := c.catalog.get(ctx, object, has(keyOf(object)))
 	if err != nil {
 		return false, err
 	}

@@ -99,16 +99,14 @@ func (c *Connector) users(ctx context.Context, asked map[string][]crm.Value) (ma
 func (c *Connector) findUsers(ctx context.Context, conditions []condition) (map[string]string, error) {
 	s := selection{columns: []string{"Id", "Email"}, from: "User", and: "IsActive = true", order: "CreatedDate"}
 	out := map[string]string{}
-	for _, statement := range s.statements(conditions) {
-		rows, err := c.client.query(ctx, "User query", statement, false)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			email := strings.ToLower(stringOf(r["Email"]))
-			if id, ok := id18(stringOf(r["Id"])); ok && out[email] == "" {
-				out[email] = id
-			}
+	rows, err := c.query(ctx, "User query", s, conditions, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		email := strings.ToLower(stringOf(r["Email"]))
+		if id, ok := id18(stringOf(r["Id"])); ok && out[email] == "" {
+			out[email] = id
 		}
 	}
 	return out, nil

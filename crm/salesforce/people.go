@@ -62,7 +62,7 @@ func (f *finder) describe(ctx context.Context, queries []crm.PersonQuery) error 
 			if _, ok := f.descs[object]; ok {
 				continue
 			}
-			d, err := f.c.catalog.get(ctx, object)
+			d, err := f.c.catalog.get(ctx, object, nil)
 			if err != nil && !isAbsent(err) {
 				return err
 			}
@@ -173,15 +173,13 @@ func (f *finder) field(object, property string) (field, bool) {
 
 func (f *finder) bySOQL(ctx context.Context, d *description, conditions []condition, properties []string) ([]row, error) {
 	s := selection{columns: selectColumns(d, properties...), from: d.table, and: people(d)}
+	found, err := f.c.query(ctx, d.object+" query", s, conditions, false)
+	if err != nil {
+		return nil, err
+	}
 	var out []row
-	for _, statement := range s.statements(conditions) {
-		rows, err := f.c.client.query(ctx, d.object+" query", statement, false)
-		if err != nil {
-			return nil, err
-		}
-		for _, fields := range rows {
-			out = append(out, newRow(d, fields))
-		}
+	for _, fields := range found {
+		out = append(out, newRow(d, fields))
 	}
 	return out, nil
 }

@@ -294,3 +294,14 @@ func TestPeopleLiveInKnownObjects(t *testing.T) {
 		t.Errorf("%+v, want Permanent", e)
 	}
 }
+
+func TestAFieldTakenAwayIsNotAskedForAgain(t *testing.T) {
+	w := ready(t)
+	w.find(byPhone("+15551234567"))
+	w.sim.Configure(func(s *salesforcesim.Settings) { s.HiddenFields = []string{"Contact.HomePhone"} })
+	_, err := w.dest.FindPeople(w.ctx(), []crm.PersonQuery{byPhone("+15551234567")})
+	if e := asError(t, err); e.Kind != crm.Transient || e.Code != "INVALID_FIELD" {
+		t.Errorf("%+v, want Transient", e)
+	}
+	w.find(byPhone("+15551234567"))
+}

@@ -59,7 +59,7 @@ func (c *Connector) grantField(ctx context.Context, object, name string) error {
 		columns: []string{"Id", "PermissionsRead", "PermissionsEdit"}, from: "FieldPermissions",
 		and: "ParentId = " + quote(set) + " AND SobjectType = " + quote(object),
 	}
-	rows, err := c.all(ctx, "FieldPermissions query", s, []condition{{"Field", quote(full)}})
+	rows, err := c.query(ctx, "FieldPermissions query", s, []condition{{"Field", quote(full)}}, false)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (c *Connector) userID(ctx context.Context) (string, error) {
 }
 
 func (c *Connector) firstID(ctx context.Context, op string, s selection, where condition) (string, error) {
-	rows, err := c.all(ctx, op, s, []condition{where})
+	rows, err := c.query(ctx, op, s, []condition{where}, false)
 	if err != nil || len(rows) == 0 {
 		return "", err
 	}

@@ -98,7 +98,7 @@ func (f *finder) searchPhones(ctx context.Context, terms []string, tail string) 
 	}
 	err := f.c.client.get(ctx, "phone search", f.c.client.data("search?q="+url.QueryEscape(sosl)), &answer)
 	if err != nil {
-		return nil, err
+		return nil, f.c.stale(err)
 	}
 	if len(answer.SearchRecords) >= maxFound && len(terms) > 1 {
 		return f.halves(ctx, terms, tail)

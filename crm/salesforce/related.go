@@ -86,7 +86,7 @@ func (c *Connector) openByRole(ctx context.Context, contacts []string) (map[stri
 		columns: []string{"ContactId", "OpportunityId", "IsPrimary", "Opportunity.CloseDate"},
 		from:    "OpportunityContactRole", and: "Opportunity.IsClosed = false",
 	}
-	rows, err := c.all(ctx, "OpportunityContactRole query", s, idConditions("ContactId", contacts))
+	rows, err := c.query(ctx, "OpportunityContactRole query", s, idConditions("ContactId", contacts), false)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (c *Connector) openByRole(ctx context.Context, contacts []string) (map[stri
 
 func (c *Connector) openByAccount(ctx context.Context, accounts []string) (map[string]string, error) {
 	s := selection{columns: []string{"Id", "AccountId", "CloseDate"}, from: "Opportunity", and: "IsClosed = false"}
-	rows, err := c.all(ctx, "Opportunity query", s, idConditions("AccountId", accounts))
+	rows, err := c.query(ctx, "Opportunity query", s, idConditions("AccountId", accounts), false)
 	if err != nil {
 		return nil, err
 	}
@@ -112,18 +112,6 @@ func (c *Connector) openByAccount(ctx context.Context, accounts []string) (map[s
 		return strings.Compare(text(a["CloseDate"]), text(b["CloseDate"]))
 	})
 	return firstOf(rows, "AccountId", "Id"), nil
-}
-
-func (c *Connector) all(ctx context.Context, op string, s selection, conditions []condition) ([]simpleforce.SObject, error) {
-	var out []simpleforce.SObject
-	for _, statement := range s.statements(conditions) {
-		rows, err := c.client.query(ctx, op, statement, false)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, rows...)
-	}
-	return out, nil
 }
 
 // firstOf maps each key column's value to the value column of its first row.

@@ -84,11 +84,14 @@ func (w *writing) prepare(ctx context.Context, i int, links linkage) (*item, err
 			return it, nil
 		}
 	}
-	need := slices.Collect(maps.Keys(ch.Properties))
-	if ch.Op == crm.Create && ch.Key != "" {
-		need = append(need, keyOf(ch.Object))
-	}
-	d, err := w.c.catalog.get(ctx, ch.Object, need...)
+	d, err := w.c.catalog.get(ctx, ch.Object, func(d *description) bool {
+		for name := range ch.Properties {
+			if f := d.fields[name]; !f.Createable && !f.Updateable {
+				return false
+			}
+		}
+		return ch.Op != crm.Create || has(keyOf(ch.Object))(d)
+	})
 	if err != nil {
 		return nil, err
 	}

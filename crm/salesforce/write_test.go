@@ -242,3 +242,27 @@ func TestNothingIsCreatedWithoutTheKeyField(t *testing.T) {
 		t.Errorf("%+v with %d tasks, want NotReady and none", e, len(w.sim.Records("Task")))
 	}
 }
+
+func TestADuplicateThatWasConvertedIsFollowed(t *testing.T) {
+	w := ready(t)
+	newLead := crm.Change{Op: crm.Create, Object: "Lead", Key: "+15551234567", Properties: props(map[string]any{"LastName": "L", "Company": "C"})}
+	lead := w.must(w.write(newLead))[0].ID
+	became, err := w.sim.ConvertLead(lead, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := asError(t, w.write(newLead)[0].Err); e.Kind != crm.Exists || e.Existing != (crm.Ref{Object: "Contact", ID: became}) {
+		t.Errorf("%+v, want Exists naming the contact %s", e, became)
+	}
+}
+
+func TestAPermissionGivenIsSeen(t *testing.T) {
+	w := ready(t, func(s *salesforcesim.Settings) { s.ReadOnlyFields = []string{"Task.CallObject"} })
+	change := newTask("1", map[string]any{"CallObject": "x"})
+	if err := w.write(change)[0].Err; err == nil || crm.KindOf(err) != crm.Permanent {
+		t.Fatalf("%v, want Permanent", err)
+	}
+	w.sim.Configure(func(s *salesforceSettings) { s.ReadOnlyFields = nil })
+	w.sim.Advance(2 * time.Minute)
+	w.must(w.write(change))
+}
