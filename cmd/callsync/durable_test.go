@@ -17,23 +17,36 @@ import (
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/crm/sandbox"
-	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
 	"github.com/callsync/callsync/store"
 )
 
-// A served is a daemon in a process of its own, with an emulated HubSpot.
+// A served is a daemon in a process of its own, with an emulated CRM.
 type served struct {
 	t       *testing.T
-	account *hubspotsim.Server
+	kind    string
+	account faulty
 	url     string // of the account
 	config  string
 	cmd     *exec.Cmd
 	log     *os.File
 }
 
-func newServed(t *testing.T) *served {
+// A faulty account can be made to fail.
+type faulty interface {
+	emulated
+	Faults() []sandbox.Fault
+	RemoveFault(id string) bool
+	ClearFaults()
+}
+
+func newServed(t *testing.T, kind string) *served {
 	t.Helper()
-	s := &served{t: t, account: newAccount()}
+	s := &served{t: t, kind: kind}
+	if kind == "hubspot" {
+		s.account = newAccount()
+	} else {
+		s.account = sandboxes[kind].new(50 * time.Millisecond).(faulty)
+	}
 	server := httptest.NewServer(s.account)
 	t.Cleanup(server.Close)
 	t.Cleanup(s.account.ClearFaults) // before Close, which waits for answers held back
@@ -44,7 +57,15 @@ func newServed(t *testing.T) *served {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if s.config, err = writeConfig(dir, s.url, "auto_setup = true"); err != nil {
+	if kind == "hubspot" {
+		s.config, err = writeConfig(dir, s.url, "auto_setup = true")
+	} else {
+		s.config = filepath.Join(dir, "config.toml")
+		text := fmt.Sprintf("[receiver]\nlisten = \"127.0.0.1:0\"\napi_keys = [%q]\n"+sandboxes[kind].snippet, testKey, s.url, "100ms")
+		text = strings.Replace(text, "search_lag", "auto_setup = true\nsearch_lag", 1)
+		err = os.WriteFile(s.config, []byte(text), 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
@@ -113,7 +134,7 @@ func (s *served) settle(limit time.Duration) {
 // portrait reads back what the account holds, with its searches caught up.
 func (s *served) portrait() *portrait {
 	s.t.Helper()
-	seen, err := portrayHubSpot(context.Background(), s.url)
+	seen, err := sandboxes[s.kind].portrait(context.Background(), s.url)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -146,7 +167,7 @@ func TestKilledBetweenCommitAndAnswer(t *testing.T) {
 	for _, object := range []string{"contacts", "calls", "meetings", "tasks"} {
 		t.Run(object, func(t *testing.T) {
 			t.Parallel()
-			s := newServed(t)
+			s := newServed(t, "hubspot")
 			fault, err := s.account.AddFault(sandbox.Fault{Operation: object + " batch *ate", Method: "POST", When: sandbox.Hang, Times: 1})
 			if err != nil {
 				t.Fatal(err)
@@ -167,25 +188,74 @@ func TestKilledBetweenCommitAndAnswer(t *testing.T) {
 			s.settle(time.Minute)
 			s.stop()
 
-			seen := s.portrait()
-			if len(seen.people) != 1 || len(seen.loose) != 0 {
-				t.Fatalf("the CRM holds %d contacts, and %d activities of nobody", len(seen.people), len(seen.loose))
-			}
-			kinds := map[string]int{}
-			for _, r := range seen.people[0].records {
-				kinds[r.kind]++
-			}
-			if kinds["call"] != 1 || kinds["meeting"] != 1 || kinds["task"] != 1 || len(kinds) != 3 {
-				t.Errorf("the contact has %v, not one call, meeting and task", kinds)
-			}
+			s.holdsOneOfEach()
 		})
+	}
+}
+
+// TestKilledAtAnyWrite does the same for Salesforce, whose requests hold several
+// records: the daemon is killed at each request in turn that writes.
+func TestKilledAtAnyWrite(t *testing.T) {
+	for _, operation := range []string{"collections create", "composite graph"} {
+		for n := range 3 {
+			t.Run(fmt.Sprintf("%s %d", operation, n+1), func(t *testing.T) {
+				t.Parallel()
+				s := newServed(t, "salesforce")
+				fault, err := s.account.AddFault(sandbox.Fault{Operation: operation, When: sandbox.Hang, Skip: n, Times: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.start()
+				if status, answer, err := deliver(s.webhook(), oneOfEach(t)); err != nil || status != 200 {
+					t.Fatal(status, answer, err)
+				}
+				client, err := daemonAt(s.config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				struck := false
+				err = await("the request, or the end of them", time.Minute, func(ctx context.Context) (bool, error) {
+					struck = s.account.Faults()[0].Struck == 1
+					status, err := client.Status(ctx)
+					return struck || err == nil && status.Destinations[0].Calls[store.Synced] == 1, err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !struck && n == 0 && operation == "collections create" {
+					t.Fatal("nothing was written in this way: the test proves nothing")
+				}
+				s.kill()
+				s.account.RemoveFault(fault)
+				s.start()
+				s.settle(time.Minute)
+				s.stop()
+				s.holdsOneOfEach()
+			})
+		}
+	}
+}
+
+// holdsOneOfEach checks that the account holds what oneOfEach yields, once.
+func (s *served) holdsOneOfEach() {
+	s.t.Helper()
+	seen := s.portrait()
+	if len(seen.people) != 1 || len(seen.loose) != 0 {
+		s.t.Fatalf("the CRM holds %d contacts, and %d activities of nobody", len(seen.people), len(seen.loose))
+	}
+	kinds := map[string]int{}
+	for _, r := range seen.people[0].records {
+		kinds[r.kind]++
+	}
+	if kinds["call"] != 1 || kinds["meeting"] != 1 || kinds["task"] != 1 || len(kinds) != 3 {
+		s.t.Errorf("the contact has %v, not one call, meeting and task", kinds)
 	}
 }
 
 // TestTerminatedInFlight sends SIGTERM while the CRM takes its time over a batch:
 // the daemon must finish it, record it, and end well.
 func TestTerminatedInFlight(t *testing.T) {
-	s := newServed(t)
+	s := newServed(t, "hubspot")
 	_, err := s.account.AddFault(sandbox.Fault{Operation: "calls batch create", Delay: sandbox.Duration(500 * time.Millisecond)})
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +305,7 @@ func (s *served) committed(object string) bool {
 // all are acknowledged, and all land when the CRM is back.
 func TestOutage(t *testing.T) {
 	const calls, senders, people = 1000, 64, 200
-	s := newServed(t)
+	s := newServed(t, "hubspot")
 	fault, err := s.account.AddFault(sandbox.Fault{Status: 503})
 	if err != nil {
 		t.Fatal(err)
