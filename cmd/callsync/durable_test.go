@@ -304,8 +304,13 @@ func (s *served) committed(object string) bool {
 // TestOutage answers 503 to everything while 64 senders deliver 1,000 calls:
 // all are acknowledged, and all land when the CRM is back.
 func TestOutage(t *testing.T) {
+	for _, kind := range []string{"hubspot", "salesforce"} {
+		t.Run(kind, func(t *testing.T) { testOutage(t, newServed(t, kind)) })
+	}
+}
+
+func testOutage(t *testing.T, s *served) {
 	const calls, senders, people = 1000, 64, 200
-	s := newServed(t, "hubspot")
 	fault, err := s.account.AddFault(sandbox.Fault{Status: 503})
 	if err != nil {
 		t.Fatal(err)
