@@ -17,16 +17,19 @@ var (
 	unknownName  = regexp.MustCompile(`^unknown name (\S+)`)
 	unknownField = regexp.MustCompile(`(?:^unknown field|has no field) (\S+)`)
 	noSuchCall   = regexp.MustCompile(`^(?:not enough|too many) arguments to call (\S+)`)
-	mismatch     = regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types? (\S+)(?: and (\S+))?\)`)
-	noList       = regexp.MustCompile(`^builtin (\S+) takes only array \(got (\S+)\)`)
+	mismatch     = regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types? (.+?)(?: and (.+))?\)$`)
+	noList       = regexp.MustCompile(`^builtin (\S+) takes only array \(got (.+)\)`)
 	badToken     = regexp.MustCompile(`^unexpected token \w+\("(.*)"\)`)
-	badArgument  = regexp.MustCompile(`^cannot use (\S+) as argument \(type (\S+)\) to call (\S+)`)
+	badArgument  = regexp.MustCompile(`^cannot use (.+) as argument \(type (.+)\) to call (\S+)`)
 )
 
 func (p *program) compileError(err error, env types.Map) *Error {
 	e := &Error{Pos: p.at.pos, Text: p.at.str, Msg: err.Error()}
 	var at *file.Error
 	if !errors.As(err, &at) {
+		if strings.Contains(err.Error(), "maximum allowed nodes") {
+			e.Msg, e.Hint = fmt.Sprintf("the expression has more than %d parts", maxNodes), "spread it over several fields or records"
+		}
 		return e
 	}
 	e.Pos, e.Text, e.Msg = p.position(at.From), p.text(at.Location), at.Message

@@ -62,6 +62,7 @@ func TestErrors(t *testing.T) {
 		{"no list", head + "[contact.fields]\nx = \"sum(name)\"\n", `sum goes through a list, this is a text`},
 		{"stray sign", head + "[contact.fields]\nx = \"join([name)\"\n", `m.toml:5:16: unexpected ")"`},
 		{"quote left open", head + "[contact.fields]\nx = \"name + 'x\"\n", `the text has no closing quote`},
+		{"object times number", head + "[contact.fields]\nx = \"customInputVariables * 2\"\n", "m.toml:5:27: `*` cannot be used between an object and a number"},
 		{"no function", head + "[contact.fields]\nx = \"timezone('x')\"\n", `m.toml:5:6: `},
 		{"now", head + "[contact.fields]\nx = \"now()\"\n", `m.toml:5:6: unknown name "now"; a mapping gives the same records whenever it runs`},
 		{"method", head + "[contact.fields]\nx = \"scheduledAt.Local()\"\n", `only the functions of the documentation can be called`},
@@ -286,7 +287,7 @@ func TestRouteToBuiltin(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := m.Render(readCall(t, "testdata/callresults-guide.json"), received)
-	if err != nil || len(d.Records) != 1 || !strings.Contains(describe(d), "User: ...") {
+	if err != nil || len(d.Records) != 1 || !strings.Contains(mappings.Outline(d), "User: ...") {
 		t.Error("the built-in mapping was not used with its option", err)
 	}
 	d, err = m.Render(readCall(t, "testdata/web.json"), received)

@@ -2,7 +2,6 @@ package mappings_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/mappings"
 )
@@ -52,7 +50,7 @@ func TestShippedMappings(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				golden(t, strings.TrimSuffix(payload, ".json")+"."+kind+".golden", describe(d))
+				golden(t, strings.TrimSuffix(payload, ".json")+"."+kind+".golden", mappings.Outline(d))
 			})
 		}
 	}
@@ -71,42 +69,5 @@ func golden(t *testing.T, file, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s differs (-want +got):\n%s", file, diff)
-	}
-}
-
-// describe writes what should stand in the CRM, a field a line.
-func describe(d *crm.Desired) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "call %s at %s\n", d.CallID, d.At.Format(time.RFC3339Nano))
-	if d.Skip != "" {
-		fmt.Fprintf(&b, "skip: %s\n", d.Skip)
-	}
-	if d.Interim {
-		fmt.Fprintln(&b, "interim")
-	}
-	p := d.Person
-	fmt.Fprintf(&b, "\nperson in %s\n", strings.Join(p.Objects, ", "))
-	for _, m := range p.Match {
-		fmt.Fprintf(&b, "  match %d: %s %s = %s\n", m.Rule, m.Kind, m.Property, m.Value)
-	}
-	fmt.Fprintf(&b, "  create %q with key %q %s\n", p.Create, p.Key, p.WhyNot)
-	describeFields(&b, p.Fields)
-	for _, r := range d.Records {
-		fmt.Fprintf(&b, "\n%s in %s, links %v, keep %v\n", r.Key, r.Object, r.Links, r.Keep)
-		describeFields(&b, r.Fields)
-	}
-	for _, w := range d.Warnings {
-		fmt.Fprintf(&b, "\nwarning: %s\n", w)
-	}
-	return b.String()
-}
-
-func describeFields(b *strings.Builder, fields []crm.Field) {
-	for _, f := range fields {
-		value := fmt.Sprintf("%s%s %q", f.Value.Kind, f.Value.Of, f.Value.Text)
-		if f.Value.IsNull() {
-			value = "nothing"
-		}
-		fmt.Fprintf(b, "  %s (%s): %s\n", strings.TrimPrefix(f.Object+"."+f.Name, "."), f.Write, value)
 	}
 }
