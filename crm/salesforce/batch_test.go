@@ -259,3 +259,12 @@ func TestLookingForABadRecordCostsABoundedNumberOfRequests(t *testing.T) {
 		t.Errorf("%d requests for a resource that is not there", n)
 	}
 }
+
+func TestALinkThatMayNotBeWrittenIsSaid(t *testing.T) {
+	w := ready(t, func(s *salesforcesim.Settings) { s.ReadOnlyFields = []string{"Task.WhoId"} })
+	contact := w.add("Contact", map[string]any{"LastName": "K"})
+	e := asError(t, w.write(newTask("1", nil, crm.Ref{Object: "Contact", ID: contact}))[0].Err)
+	if e.Kind != crm.Permanent || e.Property != "WhoId" || e.Hint == "" {
+		t.Errorf("%+v, want Permanent naming WhoId", e)
+	}
+}

@@ -206,6 +206,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 func (x *exchange) perform(req *http.Request) bool {
 	req = req.Clone(x.ctx)
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "callsync")
 	resp, err := x.base.RoundTrip(req)
 	if err != nil {
 		x.err = err

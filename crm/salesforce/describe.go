@@ -182,7 +182,7 @@ func (d *description) addPersonNames() {
 		if bare, ok := strings.CutPrefix(name, "Person"); ok && bare != "" {
 			d.fields[bare] = f
 		}
-		if bare, ok := strings.CutSuffix(name, "__pc"); ok {
+		if bare, ok := strings.CutSuffix(name, personSuffix); ok {
 			d.fields[bare+"__c"] = f
 		}
 	}

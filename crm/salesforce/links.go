@@ -73,21 +73,24 @@ func (l linkage) apply(it *item, ch crm.Change, d *description) error {
 	if err != nil {
 		return err
 	}
-	if who != "" {
-		set(it, d, whoID, who)
-		it.parent = who
-	}
 	if objectOf(who) == lead {
 		what = ""
 		if it.op == crm.Update {
 			set(it, d, whatID, nil)
 		}
 	}
-	if what != "" {
-		set(it, d, whatID, what)
-		if who == "" {
-			it.parent = what
+	for _, link := range []struct{ column, id string }{{whatID, what}, {whoID, who}} {
+		if link.id == "" {
+			continue
 		}
+		if !set(it, d, link.column, link.id) {
+			return &crm.Error{
+				Kind: crm.Permanent, Op: ch.Object + " " + string(ch.Op), Code: "INVALID_FIELD_FOR_INSERT_UPDATE", Property: link.column,
+				Message: ch.Object + "." + link.column + " is read-only for callsync's user, or hidden from it",
+				Hint:    "let callsync's user edit the field: without it a record belongs to nobody",
+			}
+		}
+		it.parent = link.id
 	}
 	for _, r := range ch.Unlink {
 		id, column, err := l.target(ch, r)
@@ -143,13 +146,15 @@ func (l linkage) target(ch crm.Change, r crm.Ref) (id, column string, err error)
 	}
 }
 
-// set gives a link column a value unless something else did.
-func set(it *item, d *description, column string, value any) {
-	f, ok := d.fields[column]
-	if _, taken := it.body[column]; taken || !ok {
-		return
+// set gives a link column a value unless the mapping did. It reports whether
+// the column can be written.
+func set(it *item, d *description, column string, value any) bool {
+	f := d.fields[column]
+	if writable := it.op == crm.Create && f.Createable || it.op == crm.Update && f.Updateable; !writable {
+		return false
 	}
-	if it.op == crm.Create && f.Createable || it.op == crm.Update && f.Updateable {
+	if _, taken := it.body[column]; !taken {
 		it.body[column] = value
 	}
+	return true
 }

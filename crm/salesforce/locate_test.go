@@ -173,6 +173,10 @@ func TestRelated(t *testing.T) {
 	for id, is := range map[string]bool{late: false, primary: true, closed: false} {
 		w.add("OpportunityContactRole", map[string]any{"ContactId": player, "OpportunityId": id, "IsPrimary": is})
 	}
+	minor := w.add("Contact", map[string]any{"LastName": "M"})
+	for _, id := range []string{primary, late} {
+		w.add("OpportunityContactRole", map[string]any{"ContactId": minor, "OpportunityId": id})
+	}
 	open, firm := crm.Relation{Object: "Opportunity", Which: "open"}, crm.Relation{Object: "Account", Which: "primary"}
 	w.sim.ResetCounters()
 	ask := func(object, id string, r crm.Relation) crm.RelatedQuery {
@@ -181,11 +185,12 @@ func TestRelated(t *testing.T) {
 	got, err := w.dest.Related(w.ctx(), []crm.RelatedQuery{
 		ask("Contact", plain, open), ask("Contact", player, open), ask("Contact", plain, firm),
 		ask("Contact", alone, open), ask("Contact", alone, firm), ask("Lead", lead, open),
+		ask("Contact", minor, open),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []crm.Ref{{Object: "Opportunity", ID: soonest}, {Object: "Opportunity", ID: primary}, {Object: "Account", ID: account}, {}, {}, {}} {
+	for i, want := range []crm.Ref{{Object: "Opportunity", ID: soonest}, {Object: "Opportunity", ID: primary}, {Object: "Account", ID: account}, {}, {}, {}, {Object: "Opportunity", ID: late}} {
 		if want.IsZero() && len(got[i]) != 0 || !want.IsZero() && (len(got[i]) != 1 || got[i][0] != want) {
 			t.Errorf("query %d: %v, want %v", i, got[i], want)
 		}
@@ -196,5 +201,24 @@ func TestRelated(t *testing.T) {
 	_, err = w.dest.Related(w.ctx(), []crm.RelatedQuery{ask("Contact", plain, crm.Relation{Object: "Case", Which: "open"})})
 	if e := asError(t, err); e.Kind != crm.Permanent {
 		t.Errorf("%+v, want Permanent", e)
+	}
+}
+
+func TestAPersonAccountIsItsOwnAccount(t *testing.T) {
+	w := ready(t, func(s *salesforcesim.Settings) { s.PersonAccounts = true })
+	account := w.add("Account", map[string]any{"LastName": "P"})
+	deal := w.add("Opportunity", map[string]any{"Name": "O", "StageName": "Prospecting", "CloseDate": "2030-01-01"})
+	var contact string
+	for _, r := range w.sim.Records("Contact") {
+		contact = r.ID
+	}
+	w.add("OpportunityContactRole", map[string]any{"ContactId": contact, "OpportunityId": deal})
+	person := crm.Ref{Object: "PersonAccount", ID: account}
+	got, err := w.dest.Related(w.ctx(), []crm.RelatedQuery{
+		{Person: person, Relation: crm.Relation{Object: "Account", Which: "primary"}},
+		{Person: person, Relation: crm.Relation{Object: "Opportunity", Which: "open"}},
+	})
+	if err != nil || len(got[0]) != 1 || got[0][0].ID != account || len(got[1]) != 1 || got[1][0].ID != deal {
+		t.Errorf("%v, %v, want the account itself and %s", got, err, deal)
 	}
 }

@@ -47,6 +47,10 @@ func (c *Connector) assignPermissionSet(ctx context.Context) error {
 	return err
 }
 
+// personSuffix ends the name that a contact's custom field has on the accounts
+// that are persons.
+const personSuffix = "__pc"
+
 // grantField lets the permission set read and edit a field. A field of Activity
 // is granted through Task and Event; doing so for one may do it for the other.
 func (c *Connector) grantField(ctx context.Context, object, name string) error {
@@ -73,7 +77,9 @@ func (c *Connector) grantField(ctx context.Context, object, name string) error {
 	}
 	edit["ParentId"], edit["SobjectType"], edit["Field"] = set, object, full
 	_, err = c.createRow(ctx, "FieldPermissions", edit)
-	if already(err) {
+	if already(err) || strings.HasSuffix(name, personSuffix) && disallowed(err) {
+		// An org that does not know the account's side of a contact's field
+		// grants the two together.
 		return nil
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,5 +245,45 @@ func TestWhatAnAdministratorAddsIsSeen(t *testing.T) {
 	w.sim.Advance(2 * time.Minute)
 	if err := w.dest.Ready(w.ctx()); err != nil {
 		t.Errorf("after somebody else set the org up: %v", err)
+	}
+}
+
+func TestSetupGrantsWhatPersonAccountsShare(t *testing.T) {
+	w := newWorld(t, func(s *salesforcesim.Settings) { s.PersonAccounts = true })
+	steps, err := w.inspector().SetupPlan(w.ctx(), []crm.Property{{Object: "PersonAccount", Name: "score__c", Type: crm.TypeNumber}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range steps {
+		got = append(got, s.Object+"."+s.Name)
+	}
+	for _, want := range []string{"Contact.score__c", "Account.score__pc", "Account.callsync_contact_key__pc"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no step for %s among %v", want, got)
+		}
+	}
+	if err := w.inspector().Setup(w.ctx(), steps); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.dest.Ready(w.ctx()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSetupMendsAPermissionTakenAway(t *testing.T) {
+	w := ready(t)
+	for _, r := range w.sim.Records("FieldPermissions") {
+		if r.Fields["Field"] == "Contact.callsync_contact_key__c" {
+			w.rest("PATCH", "sobjects/FieldPermissions/"+r.ID, map[string]any{"PermissionsEdit": false})
+		}
+	}
+	d := w.open(nil)
+	if err := d.Ready(w.ctx()); crm.KindOf(err) != crm.NotReady {
+		t.Fatalf("%v, want NotReady", err)
+	}
+	w.setup()
+	if err := w.dest.Ready(w.ctx()); err != nil {
+		t.Error(err)
 	}
 }

@@ -179,3 +179,36 @@ func TestIDs(t *testing.T) {
 		}
 	}
 }
+
+func TestLiteralsFitTheirField(t *testing.T) {
+	for _, tc := range []struct {
+		typ, value, want string
+	}{
+		{"string", "o'b", `'o\'b'`},
+		{"string", "", ""},
+		{"double", "17.50", "17.5"},
+		{"double", "17) OR (Id != null", ""},
+		{"boolean", "true", "true"},
+		{"boolean", "maybe", ""},
+		{"reference", "001D000000IqhSL", "'001D000000IqhSLIAZ'"},
+		{"id", "' OR '", ""},
+		{"datetime", "2025-01-01", ""},
+	} {
+		got, ok := literalOf(field{Type: tc.typ}, tc.value)
+		if ok != (tc.want != "") || ok && got != tc.want {
+			t.Errorf("%s %q: %s, %v, want %s", tc.typ, tc.value, got, ok, tc.want)
+		}
+	}
+	ref := field{Type: "reference"}
+	if canonical(ref, "001D000000IqhSL") != canonical(ref, "001D000000IqhSLIAZ") {
+		t.Error("an id's two lengths differ")
+	}
+}
+
+func TestNamesThatMayStandInAPath(t *testing.T) {
+	for name, want := range map[string]bool{"Task": true, "Call__c": true, "": false, "_x": false, "1x": false, "a/b": false, "a b": false, "x?q=1": false} {
+		if got := validName(name); got != want {
+			t.Errorf("validName(%q) = %v", name, got)
+		}
+	}
+}
