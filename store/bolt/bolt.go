@@ -249,7 +249,7 @@ func (j *Journal) Close() error {
 	}
 	j.open.Lock()
 	defer j.open.Unlock()
-	if j.db == nil {
+	if j.db == nil || j.doubt != nil && j.doubt.panicked {
 		return nil
 	}
 	return j.closeDB()

@@ -189,7 +189,7 @@ func (j *Journal) inPlace() error {
 
 func (j *Journal) abandon(b *bbolt.Tx) {
 	if err := contain(b.Rollback); err != nil {
-		j.doubt = &doubt{}
+		j.doubt = &doubt{panicked: true}
 	}
 }
 
@@ -207,10 +207,14 @@ func unavailable(cause error) error {
 // and bbolt would go on from it, although the caller was told that nothing was
 // recorded. That head is wiped out, which makes the one before it count again,
 // and the file is opened anew. Until then nothing is written.
+//
+// After a panic it is unknown which of its locks bbolt still holds. Closing it
+// might wait for ever, so it is left behind, with the address space it mapped.
 type doubt struct {
-	wipe bool  // there is a head to be wiped out
-	head int64 // its offset in bytes
-	size int
+	panicked bool
+	wipe     bool  // there is a head to be wiped out
+	head     int64 // its offset in bytes
+	size     int
 }
 
 // assess finds out how far the failed commit with this transaction id got.
@@ -225,13 +229,8 @@ func (j *Journal) assess(id int, panicked bool) {
 		visible, size = t.ID(), j.db.Info().PageSize
 		return nil
 	})
-	switch {
-	case err != nil:
-		j.doubt = &doubt{}
-	case visible >= id:
-		j.doubt = &doubt{wipe: true, head: int64(id%2) * int64(size), size: size}
-	case panicked:
-		j.doubt = &doubt{}
+	if err != nil || panicked || visible >= id {
+		j.doubt = &doubt{panicked: panicked, wipe: err == nil && visible >= id, head: int64(id%2) * int64(size), size: size}
 	}
 }
 
@@ -252,10 +251,15 @@ func (j *Journal) resolveDoubt() error {
 	}
 	j.open.Lock()
 	defer j.open.Unlock()
-	if j.db != nil {
-		if err := contain(j.closeDB); err != nil {
+	switch {
+	case j.db == nil: // an attempt before this one closed it
+	case d.panicked:
+		unlock(j.file)
+		j.file.Close()
+		j.db = nil
+	default:
+		if err := j.closeDB(); err != nil {
 			j.log.Warn("closing the journal to open it again", "path", j.path, "error", err)
-			j.db = nil
 		}
 	}
 	if err := j.openDB(); err != nil {
