@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,7 +86,7 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 		}
 	}
 	err = tx.Bucket(deliveryBucket).ForEach(func(k, value []byte) error {
-		d, err := decodeDelivery(value)
+		d, err := decodeDelivery(binary.BigEndian.Uint64(k), value)
 		if err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ func (j *Journal) Deliver(ctx context.Context, d store.Delivery) (store.Receipt,
 type parcel struct {
 	store.Delivery
 	packed []byte
+	entry  []byte     // the delivery, encoded but for what only the transaction knows
 	call   store.Call // as it is if the callId is new
 	row    []byte     // call, encoded
 }
@@ -43,18 +44,24 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 		d.At = j.now()
 	}
 	d.At = d.At.UTC()
-	p := &parcel{Delivery: d}
-	if d.Verdict == store.Rejected {
-		if len(d.Body) > 0 && j.opts.Quarantine > 0 {
-			p.packed = packBody(d.Body)
+	rejected := d.Verdict == store.Rejected
+	if !rejected {
+		if d.Call == nil || d.Call.CallID == "" || d.Hash == "" {
+			return nil, errors.New("a delivery that is not rejected needs a call, a callId and a hash")
 		}
+		d.CallID = d.Call.CallID
+	}
+	p := &parcel{Delivery: d}
+	var err error
+	if p.entry, err = encodeDelivery(d); err != nil {
+		return nil, err
+	}
+	if !rejected || len(d.Body) > 0 && j.opts.Quarantine > 0 {
+		p.packed = packBody(d.Body)
+	}
+	if rejected {
 		return p, nil
 	}
-	if d.Call == nil || d.Call.CallID == "" || d.Hash == "" {
-		return nil, errors.New("a delivery that is not rejected needs a call, a callId and a hash")
-	}
-	p.CallID = d.Call.CallID
-	p.packed = packBody(d.Body)
 	p.call = store.Call{
 		ID:         d.Call.CallID,
 		AgentID:    d.Call.AgentID,
@@ -71,7 +78,6 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	if t := d.Call.ScheduledAt; t != nil && writable(*t) {
 		p.call.ScheduledAt = t.UTC()
 	}
-	var err error
 	p.row, err = encodeRow(p.call)
 	return p, err
 }
@@ -97,9 +103,7 @@ func (t *tx) deliver(p *parcel) (store.Receipt, error) {
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	d := p.Delivery
-	d.Seq, d.Verdict = seq, r.Verdict
-	return r, t.logDelivery(&d)
+	return r, t.logDelivery(seq, r.Verdict, p)
 }
 
 // receive decides what a well-formed delivery is, and keeps it if it is news.
@@ -188,33 +192,37 @@ func hasRevision(calls *bbolt.Bucket, callID, hash string) bool {
 }
 
 // logDelivery writes the row that every POST gets, and its indexes.
-func (t *tx) logDelivery(d *store.Delivery) error {
-	row, err := encodeRow(d)
-	if err != nil {
-		return err
-	}
+func (t *tx) logDelivery(seq uint64, v store.Verdict, p *parcel) error {
 	log := t.Bucket(deliveryBucket)
 	log.FillPercent = 1 // keys only grow
-	if err := log.Put(key{}.uint64(d.Seq), append(key{}.time(d.At), row...)); err != nil {
+	value := append(key{}.time(p.At).text(string(v)), p.entry...)
+	if err := log.Put(key{}.uint64(seq), value); err != nil {
 		return err
 	}
-	if err := t.Bucket(verdictBucket).Put(key{}.text(string(d.Verdict)).uint64(d.Seq), nil); err != nil {
+	if err := t.Bucket(verdictBucket).Put(key{}.text(string(v)).uint64(seq), nil); err != nil {
 		return err
 	}
-	if d.CallID != "" {
-		if err := t.Bucket(callBucket).Put(callKey(d.CallID, rowDelivery).uint64(d.Seq), nil); err != nil {
+	if p.CallID != "" {
+		if err := t.Bucket(callBucket).Put(callKey(p.CallID, rowDelivery).uint64(seq), nil); err != nil {
 			return err
 		}
 	}
-	t.count(key{countVerdict}.text(string(d.Verdict)), 1)
+	t.count(key{countVerdict}.text(string(v)), 1)
 	return nil
 }
 
-func decodeDelivery(value []byte) (d store.Delivery, err error) {
-	if len(value) < timeSize {
-		return d, damaged(fmt.Errorf("a delivery of %d bytes", len(value)))
-	}
-	err = decodeRow(value[timeSize:], &d)
+// A delivery row is its time and its verdict, which filters ask for, and the
+// rest. Its seq is its key.
+func encodeDelivery(d store.Delivery) ([]byte, error) {
+	d.Seq, d.Verdict, d.At = 0, "", time.Time{}
+	return encodeRow(d)
+}
+
+func decodeDelivery(seq uint64, value []byte) (d store.Delivery, err error) {
+	r := keyReader(value)
+	at, verdict := r.time(), store.Verdict(r.text())
+	err = decodeRow(r, &d)
+	d.Seq, d.At, d.Verdict = seq, at, verdict
 	return d, err
 }
 

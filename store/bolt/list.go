@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"iter"
 	"slices"
 	"strings"
@@ -120,13 +121,14 @@ func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, belo
 			if at := r.time(); !within(at, f.Since, f.Until) {
 				continue
 			}
-			d, err := decodeDelivery(value)
+			if f.Verdict != "" && f.Verdict != store.Verdict(r.text()) {
+				continue
+			}
+			d, err := decodeDelivery(binary.BigEndian.Uint64(w.rest), value)
 			if err != nil {
 				return err
 			}
-			if f.Verdict == "" || f.Verdict == d.Verdict {
-				page = append(page, d)
-			}
+			page = append(page, d)
 		}
 		more = nil
 		return nil
