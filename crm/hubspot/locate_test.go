@@ -45,11 +45,13 @@ func TestLocateByUniqueKeyDoesNotLag(t *testing.T) {
 func TestLocateByPlainKeyWaitsForTheIndex(t *testing.T) {
 	p := open(t, plainCalls)
 	sent := p.now.Now()
-	id := p.write(call(1, ""))[0]
+	create := call(1, "")
+	create.Key = "call.Abc#call"
+	id := p.write(create)[0]
 	ask := []crm.KeyRef{
-		{Object: "calls", Key: "call.1#call", Since: sent},
+		{Object: "calls", Key: "call.Abc#call", Since: sent},
 		{Object: "calls", Key: "call.2#call", Since: sent},
-		{Object: "calls", Key: "CALL.1#call"}, // another key: search folds case, callsync does not
+		{Object: "calls", Key: "CALL.ABC#call"}, // another key: search folds case, callsync does not
 	}
 	p.now.Advance(20 * time.Second)
 	for i, got := range p.locate(ask[:2]...) {

@@ -31,7 +31,10 @@ const (
 	// are spread evenly, with room for the network's jitter.
 	searchRate = 4.5
 
-	// After a 429 the rate is cut, and grows back with every answer.
+	// The rate is eased when less than lowWater of a window remains, cut after a
+	// 429, and grows back with every good answer.
+	lowWater = 0.02
+	ease     = 0.9
 	cut      = 0.8
 	recovery = 1.005
 
@@ -199,9 +202,9 @@ func (p *pacer) learnWindow(h http.Header) {
 		b.limiter.SetLimitAt(p.now(), ceiling)
 		b.limiter.SetBurstAt(p.now(), max(1, int(burstShare*float64(limit))))
 	}
-	// Others who use the same app's budget show in what remains.
-	if left := number(h, "X-HubSpot-RateLimit-Remaining"); left >= 0 && float64(left) < 0.02*float64(limit) {
-		b.pause(p.now().Add(window / 10))
+	// callsync alone never comes that close: others use the same app's budget.
+	if left := number(h, "X-HubSpot-RateLimit-Remaining"); left >= 0 && float64(left) < lowWater*float64(limit) {
+		b.slow(p.now(), ease)
 	}
 }
 
@@ -236,7 +239,12 @@ func (p *pacer) refused(r request, a *answer) {
 		wait = d
 	}
 	b.pause(now.Add(wait))
-	b.limiter.SetLimitAt(now, max(b.limiter.Limit()*cut, 0.1*b.ceiling))
+	b.slow(now, cut)
+}
+
+// slow lowers the rate by a factor, but never to nothing.
+func (b *budget) slow(now time.Time, factor rate.Limit) {
+	b.limiter.SetLimitAt(now, max(b.limiter.Limit()*factor, 0.1*b.ceiling))
 }
 
 func (b *budget) pause(until time.Time) {

@@ -276,3 +276,60 @@ func TestRequestTimesOut(t *testing.T) {
 		}
 	})
 }
+
+// Somebody else uses the same app's budget. callsync sees what remains and
+// gives way: few of its requests are refused.
+func TestPaceGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openBubble(t)
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(100 * time.Millisecond):
+					p.raw("GET", "/crm/v3/objects/contacts/1", "", nil)
+				}
+			}
+		}()
+		refused := 0
+		for range 100 {
+			var mu sync.Mutex
+			_ = together(12, func() error {
+				err := p.reads(1)
+				if err != nil {
+					mu.Lock()
+					refused++
+					mu.Unlock()
+				}
+				return nil
+			})
+		}
+		close(stop)
+		if refused > 8 {
+			t.Errorf("%d of 1200 requests were refused", refused)
+		}
+	})
+}
+
+// When the pressure is over, the full rate comes back.
+func TestPaceRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openBubble(t, func(o *simOptions, _ *crm.Settings) { o.Settings.SearchesPerSecond = 2 })
+		for range 60 {
+			_ = p.searches(1)
+		}
+		p.sim.Configure(func(s *simSettings) { s.SearchesPerSecond = 5 })
+		if err := p.searches(300); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := p.searches(90); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begin); d > 22*time.Second {
+			t.Errorf("90 searches took %v; five a second are allowed", d)
+		}
+	})
+}

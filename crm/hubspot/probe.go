@@ -41,17 +41,17 @@ func (p *Portal) probeUnique(ctx context.Context, object string) (crm.Finding, e
 	if err != nil {
 		return finding, err
 	}
-	defer p.cleanUp(ctx, request{op: object + " properties archive", method: http.MethodDelete, path: p.paths.properties + object + "/" + probeProperty})
-
 	value := fmt.Sprintf("callsync probe %d", p.now().UnixNano())
+	defer p.removeProbe(ctx, object, value)
+
 	id, err := p.createProbeRecord(ctx, object, value)
 	if err != nil {
 		return finding, err
 	}
-	defer p.removeRecord(ctx, object, id)
 	twin, err := p.createProbeRecord(ctx, object, value)
 	if err == nil {
-		p.removeRecord(ctx, object, twin)
+		p.cleanUp(ctx, p.archiving(object, twin))
+		p.cleanUp(ctx, p.archiving(object, id))
 		finding.Text = fmt.Sprintf("HubSpot takes a unique property on %s but does not enforce it", object)
 		return finding, p.remember(ctx, object, refusedUnique)
 	}
@@ -62,11 +62,12 @@ func (p *Portal) probeUnique(ctx context.Context, object string) (crm.Finding, e
 	if err != nil {
 		return finding, err
 	}
-	finding.OK = len(records) == 1 && string(records[0].ID) == id
-	if !finding.OK {
+	if len(records) != 1 || string(records[0].ID) != id {
+		p.cleanUp(ctx, p.archiving(object, id))
 		finding.Text = fmt.Sprintf("HubSpot keeps a property on %s unique but does not find records by it", object)
 		return finding, p.remember(ctx, object, refusedUnique)
 	}
+	finding.OK = true
 	finding.Text = fmt.Sprintf("unique properties work on %s: HubSpot itself refuses a second record with callsync's key", object)
 	return finding, p.remember(ctx, object, takesUnique)
 }
@@ -94,15 +95,31 @@ func (p *Portal) createProbeRecord(ctx context.Context, object, value string) (s
 	return string(o.ID), err
 }
 
-func (p *Portal) removeRecord(ctx context.Context, object, id string) {
-	p.cleanUp(ctx, request{op: object + " archive", method: http.MethodDelete, path: p.paths.objects + object + "/" + id})
-}
-
-// cleanUp removes something of the probe's, also when the probe was cancelled.
-func (p *Portal) cleanUp(ctx context.Context, r request) {
+// removeProbe removes the record with a probe's value, also one whose creation
+// was not answered, and the property.
+func (p *Portal) removeProbe(ctx context.Context, object, value string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	if _, err := p.do(ctx, r, nil); err != nil {
-		p.log.Warn("something of the probe is left in HubSpot; remove it by hand", "request", r.op, "property", probeProperty, "error", err)
+	records, err := p.batchRead(ctx, object, probeProperty, []string{value}, nil)
+	if err != nil {
+		p.leftBehind(object+" record", err)
 	}
+	for _, r := range records {
+		p.cleanUp(ctx, p.archiving(object, string(r.ID)))
+	}
+	p.cleanUp(ctx, request{op: object + " properties archive", method: http.MethodDelete, path: p.paths.properties + object + "/" + probeProperty})
+}
+
+func (p *Portal) archiving(object, id string) request {
+	return request{op: object + " archive", method: http.MethodDelete, path: p.paths.objects + object + "/" + id}
+}
+
+func (p *Portal) cleanUp(ctx context.Context, r request) {
+	if _, err := p.do(ctx, r, nil); err != nil {
+		p.leftBehind(r.op, err)
+	}
+}
+
+func (p *Portal) leftBehind(what string, err error) {
+	p.log.Warn("something of the probe may be left in HubSpot; remove it by hand", "what", what, "property", probeProperty, "error", err)
 }

@@ -1,6 +1,7 @@
 package hubspot_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -174,5 +175,43 @@ func TestRelated(t *testing.T) {
 				t.Errorf("an unknown relation: %v", err)
 			}
 		})
+	}
+}
+
+// What HubSpot would refuse is not asked for, and what it says is archived is
+// not used.
+func TestArchivedAndMalformed(t *testing.T) {
+	d := against(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/crm/owners/2026-03":
+			answer(200, `{"results":[{"id":"1","email":"a@example.com","archived":true},{"id":"2","email":"b@example.com"}]}`)(w, r)
+		case "/calling/v1/dispositions":
+			answer(200, `[{"id":"x","label":"Old","deleted":true},{"id":"y","label":"New"}]`)(w, r)
+		case "/crm/objects/2026-03/contacts/batch/read":
+			var body struct {
+				Inputs []struct{ ID string } `json:"inputs"`
+			}
+			if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body.Inputs) != 2 {
+				t.Errorf("asked for %v (%v)", body.Inputs, err)
+			}
+			answer(200, `{"results":[{"id":"1","archived":true},{"id":"2"}]}`)(w, r)
+		}
+	})
+	a, b := crm.LookupOf("owner", "a@example.com"), crm.LookupOf("owner", "b@example.com")
+	old, fresh := crm.LookupOf("disposition", "Old"), crm.LookupOf("disposition", "New")
+	got, err := d.Resolve(t.Context(), []crm.Value{a, b, old, fresh})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[crm.Value]string{b: "2", fresh: "y"}, got); diff != "" {
+		t.Error(diff)
+	}
+	ref := func(id string) crm.Ref { return crm.Ref{Object: "contacts", ID: id} }
+	snapshots, err := d.Read(t.Context(), []crm.Ref{ref("1"), ref("2"), ref("seven")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !snapshots[0].Gone || snapshots[1].Gone || !snapshots[2].Gone {
+		t.Errorf("got %+v", snapshots)
 	}
 }

@@ -1,6 +1,8 @@
 package hubspot_test
 
 import (
+	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -167,11 +169,8 @@ func TestProbe(t *testing.T) {
 		if status := p.raw("GET", "/crm/v3/properties/"+object+"/callsync_probe", "", nil); status != 404 {
 			t.Errorf("the probe's property is left on %s", object)
 		}
-		var list struct {
-			Results []any `json:"results"`
-		}
-		if p.raw("GET", "/crm/v3/objects/"+object, "", &list); len(list.Results) != 0 {
-			t.Errorf("%d records of the probe are left in %s", len(list.Results), object)
+		if n := p.count(object); n != 0 {
+			t.Errorf("%d records of the probe are left in %s", n, object)
 		}
 	}
 	if got := texts(p.plan()); !slices.Contains(got, "string property callsync_key on calls") || !slices.Contains(got, "unique string property callsync_key on tasks") {
@@ -179,14 +178,65 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// A property that is taken as unique and then not kept so is no key.
+func TestProbeNotEnforced(t *testing.T) {
+	archived := 0
+	d := against(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodDelete:
+			archived++
+			w.WriteHeader(http.StatusNoContent)
+		case strings.HasSuffix(r.URL.Path, "/batch/read"):
+			answer(200, `{"results":[]}`)(w, r)
+		case strings.HasSuffix(r.URL.Path, "/groups"):
+			answer(200, `{"results":[{"name":"callsync"}]}`)(w, r)
+		default:
+			answer(201, `{"id":"1"}`)(w, r)
+		}
+	})
+	findings, err := d.(crm.Inspector).Probe(t.Context())
+	if err != nil || len(findings) != 3 || findings[0].OK || !strings.Contains(findings[0].Text, "does not enforce") {
+		t.Fatalf("%+v, %v", findings, err)
+	}
+	if archived != 9 { // on each type two records and the property
+		t.Errorf("%d things were removed", archived)
+	}
+}
+
 // A probe that is cut short still removes what it made.
 func TestProbeCleansUpWhenCut(t *testing.T) {
-	p := openBare(t)
-	p.fault(fault{Operation: "calls create", Skip: 1, Status: 503})
-	if _, err := p.inspector().Probe(t.Context()); err == nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p := openBare(t, func(_ *simOptions, s *crm.Settings) {
+		s.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if strings.HasSuffix(r.URL.Path, "/objects/2026-03/calls") {
+				cancel() // the record is there by now
+			}
+			return resp, err
+		})
+	})
+	if _, err := p.inspector().Probe(ctx); err == nil {
 		t.Fatal("no error")
 	}
 	if status := p.raw("GET", "/crm/v3/properties/calls/callsync_probe", "", nil); status != 404 {
 		t.Error("the property is left")
 	}
+	if n := p.count("calls"); n != 0 {
+		t.Errorf("%d records are left", n)
+	}
 }
+
+// count returns how many records of a type there are.
+func (p *account) count(object string) int {
+	p.t.Helper()
+	var list struct {
+		Results []any `json:"results"`
+	}
+	p.raw("GET", "/crm/v3/objects/"+object, "", &list)
+	return len(list.Results)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

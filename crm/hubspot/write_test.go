@@ -332,6 +332,9 @@ func TestWriteSameRecordTwice(t *testing.T) {
 	if got := p.props("calls", id, "hs_call_title")["hs_call_title"]; got != "second" {
 		t.Errorf("the title is %q", got)
 	}
+	if s := p.statuses(); s[400] > 0 {
+		t.Errorf("answers: %v", s)
+	}
 }
 
 func TestWriteArchives(t *testing.T) {
