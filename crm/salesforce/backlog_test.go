@@ -27,41 +27,65 @@ func (w *world) spent() (total int, what string) {
 	return total, strings.Join(parts, ", ")
 }
 
-// The loop, the journal and the shipped mapping drain 1,000 calls over 200
-// people, resync them unchanged, and replay them after an edit of one field.
-func TestABacklogTakesFewRequests(t *testing.T) {
+// A step is what is done to a backlog of 1,000 calls over 200 people, by the
+// loop, the journal and the shipped mapping: it is drained, resynced unchanged,
+// and replayed after an edit of one field.
+type step struct {
+	name     string
+	requests int
+	what     string
+}
+
+func drainBacklog(tb testing.TB, uniqueKeys bool) []step {
+	tb.Helper()
 	shipped, err := mappings.Builtin("salesforce", nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	source := strings.Replace(string(shipped.Source()), "'outbound': 'Outbound'", "'outbound': 'Internal'", 1)
 	edited, err := mappings.Parse("edited.toml", []byte(source), nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
+	w := ready(tb, func(s *salesforcesim.Settings) { s.ActivityUnique, s.ActivityExternalID = uniqueKeys, uniqueKeys })
+	w.add("User", map[string]any{"Username": "host@example.com", "LastName": "Host", "Email": "host@example.com", "Alias": "host", "IsActive": true})
+	w.sim.ResetCounters()
+	bench := backlog.New(tb, w.dest, shipped, backlog.Calls(1000, 200))
+	steps := []step{{name: "drain"}, {name: "resync"}, {name: "replay"}}
+	for i, m := range []*mappings.Mapping{nil, shipped, edited} {
+		if m != nil {
+			bench.Resync(m)
+		}
+		bench.Drain()
+		steps[i].requests, steps[i].what = w.spent()
+	}
+	if n := len(w.sim.Records("Lead")); n != 200 {
+		tb.Errorf("%d leads, want 200", n)
+	}
+	return steps
+}
+
+func TestABacklogTakesFewRequests(t *testing.T) {
 	for name, unique := range map[string]bool{"unique keys": true, "plain keys": false} {
 		t.Run(name, func(t *testing.T) {
-			w := ready(t, func(s *salesforcesim.Settings) { s.ActivityUnique, s.ActivityExternalID = unique, unique })
-			w.add("User", map[string]any{"Username": "host@example.com", "LastName": "Host", "Email": "host@example.com", "Alias": "host", "IsActive": true})
-			w.sim.ResetCounters()
-			bench := backlog.New(t, w.dest, shipped, backlog.Calls(1000, 200))
-			for _, step := range []struct {
-				name    string
-				mapping *mappings.Mapping
-				most    int
-			}{{"drain", nil, 40}, {"resync", shipped, 0}, {"replay", edited, 10}} {
-				if step.mapping != nil {
-					bench.Resync(step.mapping)
-				}
-				bench.Drain()
-				total, what := w.spent()
-				t.Logf("%s: %d requests: %s", step.name, total, what)
-				if total > step.most {
-					t.Errorf("%s: %d requests, want at most %d", step.name, total, step.most)
+			for i, s := range drainBacklog(t, unique) {
+				t.Logf("%s: %d requests: %s", s.name, s.requests, s.what)
+				if most := []int{40, 0, 10}[i]; s.requests > most {
+					t.Errorf("%s: %d requests, want at most %d", s.name, s.requests, most)
 				}
 			}
-			if n := len(w.sim.Records("Lead")); n != 200 {
-				t.Errorf("%d leads, want 200", n)
+		})
+	}
+}
+
+func BenchmarkBacklog(b *testing.B) {
+	for name, unique := range map[string]bool{"unique keys": true, "plain keys": false} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				for _, s := range drainBacklog(b, unique) {
+					b.Logf("%s: %d requests: %s", s.name, s.requests, s.what)
+					b.ReportMetric(float64(s.requests), "requests/"+s.name)
+				}
 			}
 		})
 	}

@@ -41,6 +41,11 @@ func TestLinks(t *testing.T) {
 	update := func(i int, link, unlink []crm.Ref) crm.Change {
 		return crm.Change{Op: crm.Update, Object: "Task", ID: res[i].ID, Link: link, Unlink: unlink}
 	}
+	w.sim.ResetCounters()
+	w.must(w.write(update(2, []crm.Ref{ref("Contact", contact)}, []crm.Ref{ref("Contact", other)})))
+	if n := w.count("query all"); n != 0 {
+		t.Errorf("%d queries to replace a link", n)
+	}
 	w.must(w.write(
 		update(0, []crm.Ref{ref("Contact", other)}, []crm.Ref{ref("Contact", contact), ref("Opportunity", deal)}),
 		update(1, nil, []crm.Ref{ref("Lead", lead)}),

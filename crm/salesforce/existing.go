@@ -142,7 +142,9 @@ func (w *writing) reviewReferences(ctx context.Context) {
 			if err != nil {
 				w.results[it.index].Err = err
 			} else if r, ok := alive[ref]; !ok || r.ref != ref {
-				w.results[it.index].Err.(*crm.Error).Kind = crm.Gone
+				e := *w.results[it.index].Err.(*crm.Error)
+				e.Kind = crm.Gone
+				w.results[it.index].Err = &e
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"context"
+	"slices"
 
 	"github.com/callsync/callsync/crm"
 )
@@ -30,7 +31,7 @@ func (c *Connector) prepareLinks(ctx context.Context, changes []crm.Change) (lin
 				accounts = append(accounts, r)
 			}
 		}
-		if ch.Op == crm.Update && len(ch.Unlink) > 0 {
+		if ch.Op == crm.Update && loses(ch) {
 			losing = append(losing, crm.Ref{Object: ch.Object, ID: ch.ID})
 		}
 	}
@@ -54,6 +55,18 @@ func (c *Connector) prepareLinks(ctx context.Context, changes []crm.Change) (lin
 		}
 	}
 	return l, nil
+}
+
+// loses reports whether a change takes a link away without putting another in
+// its place.
+func loses(ch crm.Change) bool {
+	for _, gone := range ch.Unlink {
+		replaces := func(r crm.Ref) bool { return isPerson(r.Object) == isPerson(gone.Object) }
+		if !slices.ContainsFunc(ch.Link, replaces) {
+			return true
+		}
+	}
+	return false
 }
 
 // apply puts a change's links into the item's body. A property that the mapping

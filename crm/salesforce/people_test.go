@@ -166,8 +166,8 @@ func TestMergedAndConvertedPeopleAreFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	lead := w.add("Lead", map[string]any{"LastName": "X", "Company": "C", "Email": "lead@example.com", "Phone": "+15557654321"})
-	became, err := w.sim.ConvertLead(lead, "", loserless(w))
-	if err != nil {
+	became := w.add("Contact", map[string]any{"LastName": "Became"})
+	if _, err := w.sim.ConvertLead(lead, "", became); err != nil {
 		t.Fatal(err)
 	}
 	w.caughtUp()
@@ -194,9 +194,6 @@ func TestMergedAndConvertedPeopleAreFollowed(t *testing.T) {
 		t.Errorf("read: %+v", snaps)
 	}
 }
-
-// loserless makes a contact for a lead to become.
-func loserless(w *world) string { return w.add("Contact", map[string]any{"LastName": "Became"}) }
 
 func TestPersonAccounts(t *testing.T) {
 	w := ready(t, func(s *salesforcesim.Settings) { s.PersonAccounts = true })

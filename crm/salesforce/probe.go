@@ -41,10 +41,10 @@ func (c *Connector) Probe(ctx context.Context) (findings []crm.Finding, err erro
 	unique := crm.KindOf(second.Err) == crm.Exists
 	switch {
 	case unique:
-		findings = append(findings, crm.Finding{Name: "second record with a key", OK: true, Text: "the org refuses it and names the first"})
+		findings = append(findings, crm.Finding{Name: "second record with a key", OK: true, Text: "the org refuses a second record with a key, and names the first"})
 	case second.Err == nil:
 		made = append(made, second.ID)
-		findings = append(findings, crm.Finding{Name: "second record with a key", Text: "the org accepts it: callsync looks for the key before it creates"})
+		findings = append(findings, crm.Finding{Name: "second record with a key", Text: "the org accepts a second record with a key: callsync looks for the first before it creates"})
 	default:
 		return findings, second.Err
 	}

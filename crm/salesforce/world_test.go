@@ -65,7 +65,7 @@ type salesforceFault = sandbox.Fault
 
 // A world is a sandboxed org and a connector to it.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	sim      *salesforcesim.Server
 	url      string
 	settings crm.Settings
@@ -74,7 +74,7 @@ type world struct {
 }
 
 // newWorld opens a connector to a new org, without callsync's fields.
-func newWorld(t *testing.T, change ...func(*salesforcesim.Settings)) *world {
+func newWorld(t testing.TB, change ...func(*salesforcesim.Settings)) *world {
 	t.Helper()
 	sim := salesforcesim.New(salesforcesim.Options{PublicKey: &privateKey().PublicKey})
 	for _, f := range change {
@@ -93,7 +93,7 @@ func newWorld(t *testing.T, change ...func(*salesforcesim.Settings)) *world {
 }
 
 // ready is newWorld after callsync setup.
-func ready(t *testing.T, change ...func(*salesforcesim.Settings)) *world {
+func ready(t testing.TB, change ...func(*salesforcesim.Settings)) *world {
 	t.Helper()
 	w := newWorld(t, change...)
 	w.setup()
