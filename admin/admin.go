@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 	"github.com/callsync/callsync/sync"
 )
@@ -27,6 +28,7 @@ import (
 // A Journal is the part of the journal that the API works on.
 type Journal interface {
 	store.Reader
+	sync.History
 	Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error)
 	NextDue(ctx context.Context, destination string) (time.Time, bool, error)
 	Request(ctx context.Context, destination string, callIDs []string, r store.Request) (int, error)
@@ -52,6 +54,12 @@ type Destination struct {
 	// CheckMapping compares the mapping in force with the account's schema; nil
 	// when that cannot be done.
 	CheckMapping func(ctx context.Context) ([]crm.Finding, error)
+	// Explain tells how the mapping in force came to what it wants for a call;
+	// the answer is shown as JSON.
+	Explain func(c *julian.Call, received time.Time) (any, error)
+	// Compile compiles a mapping that is not in force, with the destination's
+	// options.
+	Compile func(name string, source []byte) (sync.Mapping, error)
 }
 
 // MappingInfo describes a mapping in force.
@@ -99,6 +107,7 @@ func New(o Options) *Server {
 	s.route("GET /api/v1/status", s.status)
 	s.route("GET /api/v1/calls", s.calls)
 	s.route("GET /api/v1/calls/{id}", s.call)
+	s.route("GET /api/v1/calls/{id}/explain", s.explain)
 	s.route("GET /api/v1/deliveries", s.deliveries)
 	s.route("POST /api/v1/plan", s.plan)
 	s.route("POST /api/v1/resync", s.resync)

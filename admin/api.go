@@ -103,11 +103,27 @@ type CallAt struct {
 	Records []store.Record `json:"records"`
 }
 
+// Explained is how one destination's mapping reads a call.
+type Explained struct {
+	Destination string          `json:"destination"`
+	Explanation json.RawMessage `json:"explanation"`
+	Problem     string          `json:"problem,omitempty"` // where the mapping failed
+}
+
 // A PlanRequest asks what syncing would do: for calls in the journal, or for a
 // payload that has not been received.
 type PlanRequest struct {
 	Selection
 	Payload json.RawMessage `json:"payload,omitempty"`
+	// Mapping is planned by instead of the one in force; it is for one
+	// destination.
+	Mapping *MappingSource `json:"mapping,omitempty"`
+}
+
+// MappingSource is a mapping file.
+type MappingSource struct {
+	Name   string `json:"name"` // for errors
+	Source string `json:"source"`
 }
 
 // Plans is the answer of /api/v1/plan.
@@ -118,11 +134,14 @@ type Plans struct {
 
 // PlanTotals sums plans up.
 type PlanTotals struct {
-	Calls     int            `json:"calls"`
-	Writing   int            `json:"writing"` // calls for which something would be sent
-	Records   map[crm.Op]int `json:"records"` // by what would become of them
-	Statuses  map[string]int `json:"statuses"`
-	Truncated bool           `json:"truncated,omitempty"` // more calls than plans are listed
+	Calls   int            `json:"calls"`
+	Writing int            `json:"writing"` // plans by which something would be sent
+	Records map[crm.Op]int `json:"records"` // people included, by what would become of them
+	// Properties counts the changes by object type and property, such as
+	// "calls.hs_call_title".
+	Properties map[string]int `json:"properties"`
+	Statuses   map[string]int `json:"statuses"`
+	Truncated  bool           `json:"truncated,omitempty"` // more plans than are listed
 }
 
 // A ResyncRequest asks for calls to be synced again.
@@ -131,6 +150,8 @@ type ResyncRequest struct {
 	DryRun   bool `json:"dryRun,omitempty"`
 	Force    bool `json:"force,omitempty"`    // ignore what was last applied
 	Recreate bool `json:"recreate,omitempty"` // make anew what was deleted in the CRM
+	// Changed leaves out the calls for which nothing would be sent.
+	Changed bool `json:"changed,omitempty"`
 }
 
 // Resynced is the answer of /api/v1/resync.

@@ -125,6 +125,47 @@ func (s *Server) call(r *http.Request) (any, error) {
 	return answer, nil
 }
 
+// explain says how the mappings in force read the newest body of a call.
+func (s *Server) explain(r *http.Request) (any, error) {
+	ctx, id := r.Context(), r.PathValue("id")
+	call, err := s.Journal.Call(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	destinations, err := s.chosen(r.URL.Query().Get("destination"))
+	if err != nil {
+		return nil, err
+	}
+	revisions, err := s.Journal.Revisions(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(revisions) == 0 {
+		return nil, &Error{Status: http.StatusGone, Code: "gone", Message: "the journal no longer holds the body of call " + id}
+	}
+	parsed, err := julian.Parse(revisions[len(revisions)-1].Body)
+	if err != nil {
+		return nil, err
+	}
+	answer := []Explained{}
+	for _, d := range destinations {
+		if d.Explain == nil {
+			continue
+		}
+		// What was explained before the mapping failed says where to look.
+		e, problem := d.Explain(parsed, call.ReceivedAt)
+		one := Explained{Destination: d.Name}
+		if problem != nil {
+			one.Problem = problem.Error()
+		}
+		if one.Explanation, err = json.Marshal(e); err != nil {
+			return nil, err
+		}
+		answer = append(answer, one)
+	}
+	return answer, nil
+}
+
 // compareKeys orders record keys so that "…/10" comes after "…/9".
 func compareKeys(a, b string) int {
 	if len(a) != len(b) && stem(a) == stem(b) {

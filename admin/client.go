@@ -84,6 +84,13 @@ func (c *Client) Call(ctx context.Context, id string, bodies bool) (d CallDetail
 	return d, c.get(ctx, "/api/v1/calls/"+url.PathEscape(id), q, &d)
 }
 
+// Explain says how mappings read a call: one destination's, or all.
+func (c *Client) Explain(ctx context.Context, id, destination string) (e []Explained, err error) {
+	q := url.Values{}
+	set(q, "destination", destination)
+	return e, c.get(ctx, "/api/v1/calls/"+url.PathEscape(id)+"/explain", q, &e)
+}
+
 // Deliveries lists deliveries, newest first.
 func (c *Client) Deliveries(ctx context.Context, f store.DeliveryFilter) (a Deliveries, err error) {
 	q := url.Values{}

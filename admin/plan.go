@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -31,10 +32,44 @@ func (s *Server) plan(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.Mapping != nil {
+		if destinations, err = s.withMapping(destinations, *req.Mapping); err != nil {
+			return nil, err
+		}
+	}
 	if len(req.Payload) > 0 {
 		return s.planPayload(r.Context(), destinations, req.Payload)
 	}
 	return s.planCalls(r.Context(), destinations, req.Selection, nil)
+}
+
+// withMapping returns the one destination as if m were in force there.
+func (s *Server) withMapping(destinations []Destination, m MappingSource) ([]Destination, error) {
+	if len(destinations) != 1 {
+		return nil, invalid("a mapping is planned for one destination: name one of %s", list(s.names()))
+	}
+	d := destinations[0]
+	if d.Compile == nil {
+		return nil, invalid("%s cannot plan by another mapping", d.Name)
+	}
+	compiled, err := d.Compile(m.Name, []byte(m.Source))
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	d.Sync = otherwise{d.Sync, d.Name, compiled, s.Journal}
+	return []Destination{d}, nil
+}
+
+// otherwise plans by a mapping that is not in force.
+type otherwise struct {
+	Syncer
+	destination string
+	mapping     sync.Mapping
+	history     sync.History
+}
+
+func (o otherwise) Plan(ctx context.Context, work []store.Work) ([]sync.CallPlan, error) {
+	return sync.Plan(ctx, o.destination, o.mapping, o.history, work)
 }
 
 // planPayload plans a body as if it had just been delivered.
@@ -137,7 +172,13 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	err = s.eachChunk(r.Context(), req.Selection, func(ids []string) error {
 		answer.Calls += len(ids)
 		for _, d := range destinations {
-			n, err := s.Journal.Request(r.Context(), d.Name, ids, ask)
+			wanted := ids
+			if req.Changed {
+				if wanted, err = s.changed(r.Context(), d, ids); err != nil {
+					return err
+				}
+			}
+			n, err := s.Journal.Request(r.Context(), d.Name, wanted, ask)
 			if err != nil {
 				return err
 			}
@@ -150,6 +191,25 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	}
 	s.Logger.Info("resync requested", "calls", answer.Calls, "force", req.Force, "recreate", req.Recreate)
 	return answer, nil
+}
+
+// changed leaves out the calls for which nothing would be sent.
+func (s *Server) changed(ctx context.Context, d Destination, ids []string) ([]string, error) {
+	work, err := s.Journal.Load(ctx, d.Name, ids)
+	if err != nil {
+		return nil, err
+	}
+	plans, err := d.Sync.Plan(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	var wanted []string
+	for _, p := range plans {
+		if p.Writes() {
+			wanted = append(wanted, p.CallID)
+		}
+	}
+	return wanted, nil
 }
 
 func (s *Server) dryRun(ctx context.Context, destinations []Destination, req ResyncRequest) (*Resynced, error) {
@@ -205,7 +265,7 @@ type tally struct {
 }
 
 func newTally(calls int) *tally {
-	return &tally{t: PlanTotals{Calls: calls, Records: map[crm.Op]int{}, Statuses: map[string]int{}}, kept: []sync.CallPlan{}}
+	return &tally{t: PlanTotals{Calls: calls, Records: map[crm.Op]int{}, Properties: map[string]int{}, Statuses: map[string]int{}}, kept: []sync.CallPlan{}}
 }
 
 // add counts plans. Those that write nothing are kept only if idle.
@@ -218,9 +278,11 @@ func (t *tally) add(plans []sync.CallPlan, idle bool) {
 		t.t.Statuses[string(p.Status)]++
 		for _, r := range p.Records {
 			t.t.Records[r.Op]++
+			t.count(r.Object, r.Changes)
 		}
-		if p.Person.Op != "" {
+		if p.Person.How != "" {
 			t.t.Records[p.Person.Op]++
+			t.count(cmp.Or(p.Person.Ref.Object, "person"), p.Person.Changes)
 		}
 		switch {
 		case !writes && !idle:
@@ -229,6 +291,12 @@ func (t *tally) add(plans []sync.CallPlan, idle bool) {
 		default:
 			t.t.Truncated = true
 		}
+	}
+}
+
+func (t *tally) count(object string, changes []sync.PropertyChange) {
+	for _, c := range changes {
+		t.t.Properties[object+"."+c.Name]++
 	}
 }
 

@@ -49,7 +49,7 @@ func assemble(ctx context.Context, cfg *config.Config, journal store.Journal, ho
 		p.destinations = append(p.destinations, d)
 		shown = append(shown, admin.Destination{
 			Name: d.Name, Type: d.Type, Sync: d.loop, CRM: d.crm, Mapping: d.mapping.info,
-			CheckMapping: d.checkMapping,
+			CheckMapping: d.checkMapping, Explain: d.mapping.explain, Compile: d.mapping.compile,
 		})
 	}
 	p.api = admin.New(admin.Options{

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/config"
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/mappings"
 )
 
 type checkCmd struct {
@@ -72,6 +75,14 @@ func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 			continue
 		}
 		add("mapping", true, fmt.Sprintf("%s is in order, version %s", m.Name(), m.Version()))
+		for _, w := range m.Warnings() {
+			add("mapping", true, "warning: "+w.String())
+		}
+		tested, err := testMapping(cfg.Destinations[name], m)
+		if err != nil {
+			return found, err
+		}
+		found = append(found, tested...)
 	}
 	if broken != nil || c.Offline {
 		return found, broken
@@ -81,6 +92,9 @@ func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 		return found, err
 	}
 	defer s.close()
+	if c.Live {
+		found = append(found, checkJulian(ctx, cfg, s)...)
+	}
 	for _, name := range cfg.Names() {
 		answer, err := s.Check(ctx, name, admin.CheckRequest{Probe: c.Live})
 		if err != nil {
@@ -98,12 +112,39 @@ func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 	return found, nil
 }
 
+// testsFolder is where the tests of a mapping file are, beside it.
+func testsFolder(mapping string) string { return filepath.Join(filepath.Dir(mapping), "tests") }
+
+// testMapping runs the tests beside a mapping file.
+func testMapping(d config.Destination, m *mappings.Mapping) ([]checked, error) {
+	if d.Mapping == "" {
+		return nil, nil
+	}
+	results, err := m.RunTests(testsFolder(d.Mapping))
+	if err != nil {
+		return nil, err
+	}
+	var found []checked
+	for _, r := range results {
+		text := "test " + r.Name
+		if !r.OK {
+			text += ":\n" + r.Text
+		}
+		found = append(found, checked{"mapping", crm.Finding{Name: "test", OK: r.OK, Text: text}})
+	}
+	return found, nil
+}
+
 func printChecked(p *printer, found []checked) {
 	for _, f := range found {
 		mark := styled{"ok  ", green}
 		if !f.OK {
 			mark = styled{"FAIL", red}
 		}
-		p.f("%s  %s: %s\n", mark, f.What, f.Text)
+		lines := strings.Split(strings.TrimSpace(f.Text), "\n")
+		p.f("%s  %s: %s\n", mark, f.What, lines[0])
+		for _, line := range lines[1:] {
+			p.f("        %s\n", line)
+		}
 	}
 }

@@ -70,7 +70,7 @@ func portrayHubSpot(ctx context.Context, base string) (*portrait, error) {
 	}
 	for _, o := range people {
 		p := personSeen{
-			object: "contacts", id: o.ID, phone: o.Properties["phone"], email: o.Properties["email"],
+			phone: o.Properties["phone"], email: o.Properties["email"],
 			name:      strings.TrimSpace(o.Properties["firstname"] + " " + o.Properties["lastname"]),
 			doNotCall: o.Properties[hubspotDoNotCall] == "true",
 		}

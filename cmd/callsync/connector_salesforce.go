@@ -116,7 +116,7 @@ func portraySalesforce(ctx context.Context, base string) (*portrait, error) {
 		}
 		for _, p := range people {
 			seen.people = append(seen.people, personSeen{
-				object: object, id: p.ID, name: strings.TrimSpace(p.FirstName + " " + p.LastName),
+				name:  strings.TrimSpace(p.FirstName + " " + p.LastName),
 				phone: p.Phone, email: p.Email, doNotCall: p.DoNotCall, records: records[p.ID],
 			})
 			delete(records, p.ID)

@@ -132,7 +132,8 @@ func (d *daemon) run(ctx context.Context, cfg *config.Config, log *slog.Logger, 
 		for _, dest := range d.parts.destinations {
 			live = append(live, dest.mapping)
 		}
-		return watchMappings(ctx, live, log, r.metrics.MappingReloaded)
+		watchMappings(ctx, live, log, r.metrics.MappingReloaded)
+		return nil
 	})
 	err := g.Wait()
 	// The API answers to the last, so that the end can be watched.

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ const testKey = "test-key"
 //	                       repeat a callsync command until it prints the pattern
 //	ready                  wait until the daemon takes deliveries
 //	post FILE              deliver a payload; print status and answer
+//	post-many FILE N       deliver a payload as N calls of N people
 //	settle                 wait until nothing is on its way to the CRM
 //	requests [reset|write] print the CRM's requests by operation, all or those
 //	                       that write; or forget them
@@ -63,13 +65,14 @@ func TestScripts(t *testing.T) {
 			"settle": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Check(awaitSettled(ts.Getenv("CALLSYNC_CONFIG"), time.Minute))
 			},
-			"post":     cmdPost,
-			"requests": cmdRequests,
-			"sent":     cmdSent,
-			"replace":  cmdReplace,
-			"exits":    cmdExits,
-			"append":   cmdAppend,
-			"get":      cmdGet,
+			"post":      cmdPost,
+			"requests":  cmdRequests,
+			"sent":      cmdSent,
+			"replace":   cmdReplace,
+			"exits":     cmdExits,
+			"post-many": cmdPostMany,
+			"append":    cmdAppend,
+			"get":       cmdGet,
 		},
 	})
 }
@@ -248,6 +251,27 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	status, answer, err := deliver(url, []byte(ts.ReadFile(args[0])))
 	ts.Check(err)
 	fmt.Fprintln(ts.Stdout(), status, answer)
+}
+
+func cmdPostMany(ts *testscript.TestScript, _ bool, args []string) {
+	url, err := webhookAt(ts.Getenv("CALLSYNC_CONFIG"))
+	ts.Check(err)
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var payload map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &payload))
+	id, phone := payload["callId"].(string), payload["phoneNumber"].(string)
+	for i := range n {
+		payload["callId"] = fmt.Sprintf("%s-%d", id, i)
+		payload["phoneNumber"] = fmt.Sprintf("%s%04d", phone[:len(phone)-4], i)
+		body, err := json.Marshal(payload)
+		ts.Check(err)
+		status, answer, err := deliver(url, body)
+		ts.Check(err)
+		if status != http.StatusOK {
+			ts.Fatalf("call %d: %d %s", i, status, answer)
+		}
+	}
 }
 
 func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {

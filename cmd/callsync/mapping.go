@@ -128,6 +128,20 @@ func (l *liveMapping) info() admin.MappingInfo {
 	return info
 }
 
+// explain tells how the version in force reads a call.
+func (l *liveMapping) explain(c *julian.Call, received time.Time) (any, error) {
+	m := l.current.Load()
+	if m == nil {
+		return nil, l.problem.Load()
+	}
+	return m.Explain(c, received)
+}
+
+// compile compiles another version.
+func (l *liveMapping) compile(name string, source []byte) (sync.Mapping, error) {
+	return mappings.Parse(name, source, l.destination.Options)
+}
+
 // reload reads the file again. changed is true when another version came into
 // force. The same mistake is reported once.
 func (l *liveMapping) reload(ctx context.Context) (changed bool, err error) {
@@ -163,15 +177,17 @@ const settle = 100 * time.Millisecond
 
 // watchMappings reloads mappings when their files change, until ctx ends.
 // Folders are watched, not files: an editor that replaces the file and a config
-// map that moves a symbolic link change the folder.
-func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, observe func(destination string, err error)) error {
+// map that moves a symbolic link change the folder. A system that cannot watch
+// costs the reloads, not the daemon.
+func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, observe func(destination string, err error)) {
 	live = slices.DeleteFunc(slices.Clone(live), func(l *liveMapping) bool { return l.destination.Mapping == "" })
 	if len(live) == 0 {
-		return nil
+		return
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("watch the mapping files: %w", err)
+		log.Warn("mapping files cannot be watched; a change needs a restart", "error", err)
+		return
 	}
 	defer w.Close()
 	watch := func() {
@@ -189,17 +205,17 @@ func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, o
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case e, ok := <-w.Events:
 			if !ok {
-				return nil
+				return
 			}
 			if concerns(e, live) {
 				quiet.Reset(settle)
 			}
 		case err, ok := <-w.Errors:
 			if !ok {
-				return nil
+				return
 			}
 			log.Warn("watching the mapping files", "error", err)
 			quiet.Reset(settle)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,10 +22,12 @@ import (
 type planCmd struct {
 	output
 	selection
-	CallIDs []string `arg:"" optional:"" name:"call-id" help:"Calls to plan; or choose them with --since, --state and the like."`
-	File    string   `short:"f" placeholder:"FILE" help:"Plan a payload that has not been received, from a file or - for standard input. Needs no daemon and no CRM."`
-	Mapping string   `placeholder:"FILE" help:"With --file: the mapping file to use, without any configuration."`
-	Type    string   `placeholder:"CRM" help:"With --file: use the mapping shipped for hubspot or salesforce, without any configuration."`
+	CallIDs   []string `arg:"" optional:"" name:"call-id" help:"Calls to plan; or choose them with --since, --state and the like."`
+	File      string   `short:"f" placeholder:"FILE" help:"Plan a payload that has not been received, from a file or - for standard input. Needs no daemon and no CRM."`
+	All       bool     `help:"Every call in the journal."`
+	Mapping   string   `placeholder:"FILE" help:"Plan by this mapping file instead of the one in force; with --file no configuration is needed."`
+	WriteTest bool     `help:"With --file: keep the payload and what the mapping gives now as a test beside the mapping file, for callsync check."`
+	Type      string   `placeholder:"CRM" help:"With --file: use the mapping shipped for hubspot or salesforce, without any configuration."`
 }
 
 func (c *planCmd) Run(ctx context.Context, a *app) error {
@@ -34,22 +37,46 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 		}
 		return c.planFile(ctx, a)
 	}
-	if c.Mapping != "" || c.Type != "" {
-		return usagef("--mapping and --type go with --file")
+	if c.Type != "" || c.WriteTest {
+		return usagef("--type and --write-test go with --file")
 	}
-	if len(c.CallIDs) == 0 && c.selection.empty() {
-		return usagef("name calls, choose them with --since, --until, --result, --agent or --state, or plan a payload with --file")
+	if len(c.CallIDs) == 0 && c.selection.empty() && !c.All {
+		return usagef("name calls, choose them with --since, --until, --result, --agent or --state, say --all, or plan a payload with --file")
 	}
 	s, err := a.connect(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	plans, err := s.Plan(ctx, admin.PlanRequest{Selection: c.of(c.CallIDs)})
+	req := admin.PlanRequest{Selection: c.of(c.CallIDs)}
+	if c.Mapping != "" {
+		if req.Mapping, req.Destination, err = c.editedMapping(s.cfg); err != nil {
+			return err
+		}
+	}
+	plans, err := s.Plan(ctx, req)
 	if err != nil {
 		return err
 	}
 	return printPlans(a.out, c.JSON, plans)
+}
+
+// editedMapping reads the mapping to plan by, and says for which destination.
+func (c *planCmd) editedMapping(cfg *config.Config) (*admin.MappingSource, string, error) {
+	name := c.Destination
+	if name == "" && len(cfg.Destinations) == 1 {
+		name = cfg.Names()[0]
+	}
+	d, ok := cfg.Destinations[name]
+	if !ok {
+		return nil, "", usagef("--mapping needs --destination: one of %s", join(cfg.Names()))
+	}
+	d.Mapping = c.Mapping
+	m, err := loadMapping(d)
+	if err != nil {
+		return nil, "", usageError{err}
+	}
+	return &admin.MappingSource{Name: m.Name(), Source: string(m.Source())}, name, nil
 }
 
 // planFile plans a payload against the configured destinations, or by one
@@ -58,6 +85,9 @@ func (c *planCmd) planFile(ctx context.Context, a *app) error {
 	body, err := readPayload(a, c.File)
 	if err != nil {
 		return err
+	}
+	if c.WriteTest {
+		return c.writeTest(a, body)
 	}
 	if c.Mapping == "" && c.Type == "" {
 		s, err := a.connect(ctx, true)
@@ -78,6 +108,39 @@ func (c *planCmd) planFile(ctx context.Context, a *app) error {
 		return err
 	}
 	return printPlans(a.out, c.JSON, plans)
+}
+
+// writeTest makes a mapping test of a payload.
+func (c *planCmd) writeTest(a *app, body []byte) error {
+	d := config.Destination{Name: c.Type, Type: c.Type, Mapping: c.Mapping}
+	if c.Mapping == "" {
+		cfg, _, err := a.offlineConfig()
+		if err != nil {
+			return err
+		}
+		name := c.Destination
+		if name == "" && len(cfg.Destinations) == 1 {
+			name = cfg.Names()[0]
+		}
+		d = cfg.Destinations[name]
+	}
+	if d.Mapping == "" {
+		return usagef("tests are kept beside a mapping file: name one with --mapping, or a destination that has one with --destination")
+	}
+	m, err := loadMapping(d)
+	if err != nil {
+		return usageError{err}
+	}
+	name := strings.TrimSuffix(filepath.Base(c.File), filepath.Ext(c.File))
+	if c.File == "-" {
+		name = "payload"
+	}
+	folder := testsFolder(d.Mapping)
+	if err := m.WriteTest(folder, name, body); err != nil {
+		return err
+	}
+	a.out.f("%s: %s is now a test; read %s.want to see that it is right\n", folder, name, filepath.Join(folder, name))
+	return nil
 }
 
 // configured reports whether there is a configuration.
@@ -143,6 +206,10 @@ func printPlans(p *printer, asJSON bool, plans admin.Plans) error {
 	p.f("%s, %s; records: %d created, %d changed, %d archived, %d untouched\n",
 		count(t.Calls, "call"), writing(t.Writing),
 		t.Records[crm.Create], t.Records[crm.Update], t.Records[crm.Archive], t.Records[sync.None])
+	if len(t.Properties) > 0 {
+		p.f("changes by property:\n")
+		p.list(operationList(t.Properties))
+	}
 	if t.Truncated {
 		p.f("only the first %d plans are shown\n", len(plans.Plans))
 	}

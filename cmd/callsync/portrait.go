@@ -17,12 +17,11 @@ type portrait struct {
 }
 
 type personSeen struct {
-	object, id string
-	name       string
-	phone      string
-	email      string
-	doNotCall  bool
-	records    []recordSeen
+	name      string
+	phone     string
+	email     string
+	doNotCall bool
+	records   []recordSeen
 }
 
 // A recordSeen is an activity.

@@ -12,12 +12,15 @@ type resyncCmd struct {
 	CallIDs  []string `arg:"" optional:"" name:"call-id" help:"Calls to sync again; or choose them with --since, --state and the like."`
 	All      bool     `help:"Every call in the journal."`
 	DryRun   bool     `help:"Show what would be sent, and send nothing."`
+	Changed  bool     `help:"Only calls for which something would be sent, such as after a mapping edit."`
 	Force    bool     `help:"Write every property, also those that stand as callsync last wrote them."`
 	Recreate bool     `help:"Make anew what somebody deleted in the CRM."`
 }
 
 func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 	switch {
+	case c.Changed && (c.Force || c.Recreate):
+		return usagef("--changed leaves out what --force and --recreate are for: choose one")
 	case len(c.CallIDs) > 0 && (c.All || c.Since != moment{} || c.Until != moment{} || c.Result != "" || c.Agent != "" || c.State != ""):
 		return usagef("name calls, or choose them with flags, not both")
 	case len(c.CallIDs) == 0 && !c.All && c.selection.empty():
@@ -29,7 +32,7 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer s.close()
 	answer, err := s.Resync(ctx, admin.ResyncRequest{
-		Selection: c.of(c.CallIDs), DryRun: c.DryRun, Force: c.Force, Recreate: c.Recreate,
+		Selection: c.of(c.CallIDs), DryRun: c.DryRun, Changed: c.Changed, Force: c.Force, Recreate: c.Recreate,
 	})
 	switch {
 	case err != nil:

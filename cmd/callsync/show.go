@@ -15,8 +15,9 @@ import (
 
 type showCmd struct {
 	output
-	CallID string `arg:"" help:"The call's id."`
-	Body   bool   `help:"Print the newest body as received; with --json, every revision's."`
+	CallID  string `arg:"" help:"The call's id."`
+	Explain bool   `help:"Name the rule behind every property, its line, what it read and what it gave."`
+	Body    bool   `help:"Print the newest body as received; with --json, every revision's."`
 }
 
 func (c *showCmd) Run(ctx context.Context, a *app) error {
@@ -29,13 +30,26 @@ func (c *showCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	var explained []admin.Explained
+	if c.Explain {
+		if explained, err = s.Client.Explain(ctx, c.CallID, ""); err != nil {
+			return err
+		}
+	}
 	switch {
+	case c.JSON && c.Explain:
+		return a.out.json(explained)
 	case c.JSON:
 		return a.out.json(d)
 	case c.Body:
 		return printBody(a.out, d)
 	}
 	printCall(a.out, d)
+	for _, e := range explained {
+		if err := printExplained(a.out, d, e); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

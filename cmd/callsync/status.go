@@ -54,8 +54,8 @@ func printStatus(p *printer, s admin.Status) {
 	for _, d := range s.Destinations {
 		printDestination(p, d, s.Daemon)
 	}
-	for _, r := range s.Reasons {
-		p.f("%s %s\n", styled{"note:", yellow}, r)
+	if s.Daemon && !s.Ready {
+		p.f("\n%s %s\n", styled{"not ready:", red}, strings.Join(s.Reasons, "; "))
 	}
 }
 
