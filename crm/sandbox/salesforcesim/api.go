@@ -2,6 +2,7 @@ package salesforcesim
 
 import (
 	"encoding/json"
+	"mime"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -159,8 +160,12 @@ func (s *Server) data(w http.ResponseWriter, r *http.Request) {
 		refuse(w, e)
 		return
 	}
+	if e := checkMediaType(r); e != nil {
+		refuse(w, e)
+		return
+	}
 	c := &call{
-		g: s.org, tx: new(tx), version: version,
+		g: s.org, tx: new(tx),
 		base:            "/services/data/" + r.PathValue("version"),
 		allowDuplicates: allowsDuplicates(r.Header),
 	}
@@ -179,6 +184,17 @@ func (s *Server) data(w http.ResponseWriter, r *http.Request) {
 	default:
 		rt.serve(s, w, r, c, parts)
 	}
+}
+
+// checkMediaType refuses a body that does not say it is JSON.
+func checkMediaType(r *http.Request) *apiError {
+	if r.Method != http.MethodPost && r.Method != http.MethodPatch {
+		return nil
+	}
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return fail(http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "Content-Type header is missing or not supported; use application/json")
+	}
+	return nil
 }
 
 func (s *Server) resources(w http.ResponseWriter, c *call) {

@@ -13,8 +13,10 @@ type apiError struct {
 	code    string
 	message string
 	fields  []string
-	// duplicates names the records a duplicate rule found.
-	duplicates []*row
+	// duplicates are the records a duplicate rule found, answered under
+	// duplicatesName.
+	duplicates     []*row
+	duplicatesName string
 	// choices are the URLs of a 300, for an external id several records have.
 	choices []string
 	// wholeRequest is set on errors that Salesforce finds while it parses the
@@ -51,7 +53,7 @@ func (e *apiError) body() any {
 		item["fields"] = e.fields
 	}
 	if e.duplicates != nil {
-		item["duplicateResut"] = duplicateResult(e.duplicates)
+		item[e.duplicatesName] = duplicateResult(e.duplicates)
 	}
 	return []any{item}
 }
@@ -64,7 +66,7 @@ func (e *apiError) saveError() any {
 	}
 	item := map[string]any{"statusCode": e.code, "message": e.message, "fields": fields}
 	if e.duplicates != nil {
-		item["duplicateResut"] = duplicateResult(e.duplicates)
+		item[e.duplicatesName] = duplicateResult(e.duplicates)
 	}
 	return item
 }

@@ -90,6 +90,7 @@ func fuzzServer() fuzzed {
 func (srv fuzzed) fuzz(t *testing.T, method, target string, body []byte) {
 	r := httptest.NewRequest(method, target, bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+srv.token)
+	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	srv.ServeHTTP(w, r)
 	switch {

@@ -73,8 +73,8 @@ func (c *call) lock(o *object, r *row, vals map[string]any) *apiError {
 	return nil
 }
 
-// writing runs f with the org to itself, then keeps the locks it took until
-// the settings and WhileWriting let go of them.
+// writing runs f with the org to itself, then keeps the locks it took, if any,
+// until the settings and WhileWriting let go of them.
 func (s *Server) writing(r *http.Request, c *call, f func()) {
 	c.locks = &heldLocks{all: &s.locks}
 	defer c.locks.release()
@@ -82,6 +82,9 @@ func (s *Server) writing(r *http.Request, c *call, f func()) {
 	f()
 	wait := time.Duration(s.settings.LockTime)
 	s.mu.Unlock()
+	if len(c.locks.ids) == 0 {
+		return
+	}
 	if s.opts.WhileWriting != nil {
 		s.opts.WhileWriting()
 	}

@@ -117,7 +117,8 @@ const (
 	dateLayout = "2006-01-02"
 )
 
-func stamp(t time.Time) string { return t.UTC().Format(timeLayout) }
+// stamp renders an instant to the second, which is all that Salesforce keeps.
+func stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(timeLayout) }
 
 // insert stores a new record without any check.
 func (g *org) insert(t *tx, o *object, vals map[string]any) *row {

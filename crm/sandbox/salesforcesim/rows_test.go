@@ -1,6 +1,7 @@
 package salesforcesim_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -103,5 +104,23 @@ func TestRowRefusals(t *testing.T) {
 				t.Errorf("message is %q; want %q in it", got, tc.message)
 			}
 		})
+	}
+}
+
+func TestMediaType(t *testing.T) {
+	o := newOrg(t)
+	req, err := http.NewRequest("POST", o.url+"/services/data/v66.0/sobjects/Contact", strings.NewReader(`{"LastName":"A"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+o.token)
+	req.Header.Set("Content-Type", "text/plain")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusUnsupportedMediaType {
+		t.Errorf("a text body: %d; want 415", resp.StatusCode)
 	}
 }

@@ -1,11 +1,14 @@
 package salesforcesim_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callsync/callsync/crm/sandbox"
 	"github.com/callsync/callsync/crm/sandbox/salesforcesim"
@@ -150,6 +153,10 @@ func TestDuplicateRules(t *testing.T) {
 	if bulk.at(0, "errors", 0, "duplicateResut", "allowSave") != true {
 		t.Errorf("%s", bulk.raw)
 	}
+	o.sim.Configure(func(s *salesforcesim.Settings) { s.DuplicateResultName = "duplicateResult" })
+	if got := o.refused(400, "DUPLICATES_DETECTED", "POST", "sobjects/Contact", again); got.at(0, "duplicateResult") == nil {
+		t.Errorf("%s", got.raw)
+	}
 	o.header.Set("Sforce-Duplicate-Rule-Header", "allowSave=true")
 	o.create("Contact", m{"LastName": "A", "Email": "a@example.com"})
 	o.header.Set("Sforce-Duplicate-Rule-Header", "allowSave=false")
@@ -235,6 +242,38 @@ func TestLockedParents(t *testing.T) {
 		t.Errorf("the first: %s", first.raw)
 	}
 	o.create("Task", m{"WhoId": who})
+}
+
+func TestLockTime(t *testing.T) {
+	o := newOrg(t)
+	who := o.contact("A")
+	o.sim.Configure(func(s *salesforcesim.Settings) { s.LockParents, s.LockTime = true, sandbox.Duration(time.Hour) })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "POST", o.url+"/services/data/v66.0/sobjects/Task", strings.NewReader(`{"WhoId":"`+who+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+o.token)
+	req.Header.Set("Content-Type", "application/json")
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	for len(o.sim.Records("Task")) == 0 {
+		runtime.Gosched()
+	}
+	o.refused(400, "UNABLE_TO_LOCK_ROW", "PATCH", "sobjects/Contact/"+who, m{"Phone": "1"})
+	o.sim.Configure(func(s *salesforcesim.Settings) { s.LockTime = 0 })
+	cancel()
+	<-gone
+	// The server notices that its client left a little later.
+	for o.do("PATCH", "sobjects/Contact/"+who, m{"Phone": "1"}).status != 204 {
+		runtime.Gosched()
+	}
 }
 
 func TestFaults(t *testing.T) {

@@ -12,7 +12,6 @@ type call struct {
 	g               *org
 	tx              *tx
 	base            string // "/services/data/v66.0"
-	version         int    // 66
 	allowDuplicates bool
 	locks           *heldLocks
 	// bulkKeys marks unique values that several records of one collection
@@ -172,7 +171,7 @@ func (c *call) validate(o *object, r *row, vals map[string]any) *apiError {
 	if e := c.checkRequired(o, r, vals); e != nil {
 		return e
 	}
-	if e := c.refusal(o, draft{r, vals}); e != nil {
+	if e := c.checkRefusals(o, draft{r, vals}); e != nil {
 		return e
 	}
 	if e := c.checkDuplicates(o, r, vals); e != nil {
@@ -221,8 +220,8 @@ func (c *call) checkRequired(o *object, r *row, vals map[string]any) *apiError {
 	return bad("REQUIRED_FIELD_MISSING", "Required fields are missing: ["+strings.Join(missing, ", ")+"]", missing...)
 }
 
-// refusal applies the settings' refusals.
-func (c *call) refusal(o *object, d draft) *apiError {
+// checkRefusals applies the settings' refusals.
+func (c *call) checkRefusals(o *object, d draft) *apiError {
 	for i, rule := range c.g.settings.Refusals {
 		if !strings.EqualFold(rule.Object, o.Name) || rule.Times > 0 && c.g.refusals[i] >= rule.Times {
 			continue
@@ -263,7 +262,7 @@ func (c *call) checkDuplicates(o *object, r *row, vals map[string]any) *apiError
 	}
 	e := bad("DUPLICATES_DETECTED", "Use one of these records?")
 	e.fields = []string{}
-	e.duplicates = found
+	e.duplicates, e.duplicatesName = found, c.g.settings.DuplicateResultName
 	return e
 }
 

@@ -40,7 +40,6 @@ type field struct {
 	// custom is set for fields created through the Tooling API, which nobody
 	// may see until a permission set grants it.
 	custom   bool
-	id       string // of the CustomField
 	readable bool
 	editable bool
 }

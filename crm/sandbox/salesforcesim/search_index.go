@@ -37,6 +37,9 @@ func (g *org) index(t *tx, r *row) {
 	entry := r.content()
 	entry.from = now.Add(time.Duration(g.settings.SearchLag))
 	kept := r.known(now)
+	if n := len(kept); n > 0 && kept[n-1].from.Equal(entry.from) {
+		kept = kept[:n-1]
+	}
 	// A new slice: the undo below must find the old one unchanged.
 	r.history = append(append([]indexed(nil), kept...), entry)
 	for _, p := range entry.phones {

@@ -34,9 +34,9 @@ type Options struct {
 	PublicKey *rsa.PublicKey
 	// Settings the server starts with. Nil means DefaultSettings.
 	Settings *Settings
-	// WhileWriting, when set, is called by every request that writes records,
-	// while the request holds the locks on their parents. Tests use it to make
-	// two requests overlap.
+	// WhileWriting, when set, is called by every request that holds locks on
+	// the parents of what it wrote (see Settings.LockParents). Tests use it to
+	// make two requests overlap.
 	WhileWriting func()
 }
 
@@ -55,6 +55,9 @@ type Settings struct {
 	PersonAccounts bool `json:"personAccounts"`
 	// DuplicateRules refuses a new Contact or Lead whose email another has.
 	DuplicateRules bool `json:"duplicateRules"`
+	// DuplicateResultName is where the details are: "duplicateResut", as
+	// Salesforce spells it, or "duplicateResult", as its documents do.
+	DuplicateResultName string `json:"duplicateResultName"`
 	// ActivityExternalID and ActivityUnique let custom fields of Activity be
 	// created as External ID or as unique. Orgs are said to differ.
 	ActivityExternalID bool `json:"activityExternalId"`
@@ -97,6 +100,7 @@ func DefaultSettings() Settings {
 		DailyLimit:               100_000,
 		SearchLag:                sandbox.Duration(5 * time.Second),
 		TokenLifetime:            sandbox.Duration(2 * time.Hour),
+		DuplicateResultName:      "duplicateResut",
 		ActivityExternalID:       true,
 		ActivityUnique:           true,
 		UnknownFieldFailsRequest: true,

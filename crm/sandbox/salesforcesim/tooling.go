@@ -69,9 +69,7 @@ func (s *Server) createCustomField(w http.ResponseWriter, r *http.Request, c *ca
 		"DeveloperName": strings.TrimSuffix(m[2], "__c"), "TableEnumOrId": m[1], "FullName": in.FullName,
 	})
 	for _, name := range objects {
-		f := in.field(m[2])
-		f.id = made.id
-		c.g.object(name).add(f)
+		c.g.object(name).add(in.field(m[2]))
 	}
 	c.g.applySecurity()
 	answer(w, http.StatusCreated, map[string]any{
