@@ -134,9 +134,7 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 
 // accept keeps a revision and makes its call due wherever it is wanted.
 func (t *tx) accept(seq uint64, p *parcel, c store.Call, row []byte) error {
-	bodies := t.Bucket(bodyBucket)
-	bodies.FillPercent = 1 // keys only grow
-	if err := bodies.Put(key{}.uint64(seq), p.packed); err != nil {
+	if err := t.growing(bodyBucket).Put(key{}.uint64(seq), p.packed); err != nil {
 		return err
 	}
 	calls := t.Bucket(callBucket)
@@ -148,7 +146,7 @@ func (t *tx) accept(seq uint64, p *parcel, c store.Call, row []byte) error {
 	}
 	if c.Revision == 1 {
 		t.count(key{countCalls}, 1)
-		if err := t.Bucket(receivedBucket).Put(key{}.listed(c.ReceivedAt, c.ID), nil); err != nil {
+		if err := t.growing(receivedBucket).Put(key{}.listed(c.ReceivedAt, c.ID), nil); err != nil {
 			return err
 		}
 	}
@@ -193,13 +191,11 @@ func hasRevision(calls *bbolt.Bucket, callID, hash string) bool {
 
 // logDelivery writes the row that every POST gets, and its indexes.
 func (t *tx) logDelivery(seq uint64, v store.Verdict, p *parcel) error {
-	log := t.Bucket(deliveryBucket)
-	log.FillPercent = 1 // keys only grow
 	value := append(key{}.time(p.At).text(string(v)), p.entry...)
-	if err := log.Put(key{}.uint64(seq), value); err != nil {
+	if err := t.growing(deliveryBucket).Put(key{}.uint64(seq), value); err != nil {
 		return err
 	}
-	if err := t.Bucket(verdictBucket).Put(key{}.text(string(v)).uint64(seq), nil); err != nil {
+	if err := t.growing(verdictBucket).Put(key{}.text(string(v)).uint64(seq), nil); err != nil {
 		return err
 	}
 	if p.CallID != "" {
@@ -232,8 +228,7 @@ func (t *tx) quarantine(seq uint64, packed []byte) error {
 	if packed == nil || int64(len(packed)) > limit {
 		return nil
 	}
-	b := t.Bucket(quarantineBucket)
-	b.FillPercent = 1 // keys only grow
+	b := t.growing(quarantineBucket)
 	if err := b.Put(key{}.uint64(seq), packed); err != nil {
 		return err
 	}

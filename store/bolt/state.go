@@ -3,6 +3,8 @@ package bolt
 import (
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/callsync/callsync/store"
 )
 
@@ -23,6 +25,14 @@ func (t *tx) call(callID string) (c store.Call, ok bool, err error) {
 func (t *tx) state(callID, destination string) (s store.State, ok bool, err error) {
 	ok, err = load(t.Bucket(callBucket), stateKey(callID, destination), &s)
 	return s, ok, err
+}
+
+// growing returns a bucket whose new keys are mostly its last, as those that
+// begin with a number or a time are: its pages are filled up before they split.
+func (t *tx) growing(bucket []byte) *bbolt.Bucket {
+	b := t.Bucket(bucket)
+	b.FillPercent = 0.95
+	return b
 }
 
 // putState is the only place where a state is written: it keeps the indexes and
@@ -67,7 +77,7 @@ func (t *tx) reindex(bucket []byte, old, new key) error {
 	if string(old) == string(new) {
 		return nil
 	}
-	b := t.Bucket(bucket)
+	b := t.growing(bucket)
 	if old != nil {
 		if err := b.Delete(old); err != nil {
 			return err
