@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,9 +62,12 @@ type Journal struct {
 	file *os.File  // the one db writes to
 
 	queue  queue
-	doubt  *doubt // the committer's own
 	wakers wakers
 	leases leases
+
+	// The committer's own.
+	doubt   *doubt
+	failing bool // the last commit could not be made
 }
 
 var _ store.Journal = (*Journal)(nil)
@@ -184,7 +188,7 @@ func explain(err error) error {
 		return fmt.Errorf("%w; stop that process, or reach it through its admin address", store.ErrLocked)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
 		return damaged(fmt.Errorf("its head is unreadable (%v)", err))
-	case err != nil && len(err.Error()) > len(tooSmall) && err.Error()[:len(tooSmall)] == tooSmall:
+	case err != nil && strings.HasPrefix(err.Error(), tooSmall):
 		return damaged(err)
 	}
 	return err

@@ -117,6 +117,7 @@ func (j *Journal) commitAll(ops []*op) {
 	for len(ops) > 0 {
 		failed, err := j.commitOnce(ops)
 		if failed < 0 {
+			j.report(err)
 			for _, o := range ops {
 				o.done <- err
 			}
@@ -125,6 +126,18 @@ func (j *Journal) commitAll(ops []*op) {
 		ops[failed].done <- err
 		ops = append(ops[:failed], ops[failed+1:]...)
 	}
+}
+
+// report tells operators when the journal stops taking writes, and when it takes
+// them again, but not of every write in between.
+func (j *Journal) report(err error) {
+	switch {
+	case err != nil && !j.failing:
+		j.log.Error("the journal takes nothing; senders are told to try again", "path", j.path, "error", err)
+	case err == nil && j.failing:
+		j.log.Info("the journal takes writes again", "path", j.path)
+	}
+	j.failing = err != nil
 }
 
 // commitOnce carries out ops in one transaction. failed is the index of the op
@@ -157,12 +170,8 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 	}
 	id := b.ID()
 	if err := contain(func() error { return j.opts.commit(b) }); err != nil {
-		j.log.Error("the journal could not be written; senders are told to try again", "path", j.path, "error", err)
 		j.assess(id, errors.Is(err, store.ErrDamaged))
-		if doubt := j.resolveDoubt(); doubt != nil {
-			j.log.Error("the journal cannot be put right yet and takes nothing", "path", j.path, "error", doubt)
-		}
-		return -1, unavailable(err)
+		return -1, unavailable(errors.Join(err, j.resolveDoubt()))
 	}
 	for destination := range t.woken {
 		j.wakers.wake(destination)
@@ -266,7 +275,6 @@ func (j *Journal) resolveDoubt() error {
 		return err
 	}
 	j.doubt = nil
-	j.log.Info("the journal can be written again", "path", j.path)
 	return nil
 }
 

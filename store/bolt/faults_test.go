@@ -1,8 +1,10 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,7 +70,8 @@ func TestFailedCommit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := &disk{}
 			path := filepath.Join(t.TempDir(), "callsync.db")
-			j := openPath(t, path, Options{commit: d.commit})
+			var log bytes.Buffer
+			j := openPath(t, path, Options{commit: d.commit, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
 				t.Fatal(err)
 			}
@@ -96,6 +99,9 @@ func TestFailedCommit(t *testing.T) {
 			deliver(t, j, "lost 0") // a sender tries again, and it is news
 			want = append([]string{"lost 0"}, want...)
 			j.Close()
+			if n := strings.Count(log.String(), "level="); n != 6 {
+				t.Errorf("%d log lines about 3 spells of trouble, want 6:\n%s", n, log.String())
+			}
 
 			j = openPath(t, path, Options{})
 			if got := callIDs(t, j); !slices.Equal(got, want) {
