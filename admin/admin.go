@@ -82,8 +82,10 @@ type Options struct {
 	Receivers []string
 	Build     Build
 	Metrics   *Metrics // nil: no /metrics
-	Logger    *slog.Logger
-	Now       func() time.Time // nil means time.Now
+	// Reload reads the configuration again; nil where no daemon runs.
+	Reload func() (Reloaded, error)
+	Logger *slog.Logger
+	Now    func() time.Time // nil means time.Now
 }
 
 // A Server answers the API. It is an http.Handler, safe for concurrent use.
@@ -116,6 +118,7 @@ func New(o Options) *Server {
 	s.route("GET /api/v1/destinations/{name}/setup", s.setupPlan)
 	s.route("POST /api/v1/destinations/{name}/setup", s.setup)
 	s.route("POST /api/v1/destinations/{name}/check", s.check)
+	s.route("POST /api/v1/reload", s.reload)
 	s.mux.HandleFunc("GET /api/v1/backup", s.backup)
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)

@@ -167,6 +167,12 @@ type PauseRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// Reloaded says what a reload changed.
+type Reloaded struct {
+	Applied []string `json:"applied"`
+	Restart []string `json:"restart"` // what differs and needs a restart
+}
+
 // SetupSteps lists what an account lacks, or what was done about it.
 type SetupSteps struct {
 	Destination string          `json:"destination"`

@@ -140,6 +140,11 @@ func (c *Client) Check(ctx context.Context, destination string, req CheckRequest
 	return f, c.post(ctx, destinationPath(destination, "check"), req, &f)
 }
 
+// Reload lets the daemon read its configuration again.
+func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
+	return r, c.post(ctx, "/api/v1/reload", struct{}{}, &r)
+}
+
 // Backup writes a consistent copy of the journal.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	resp, err := c.do(ctx, http.MethodGet, "/api/v1/backup", nil)

@@ -12,6 +12,17 @@ import (
 
 func (s *Server) version(*http.Request) (any, error) { return s.Build, nil }
 
+func (s *Server) reload(*http.Request) (any, error) {
+	if s.Reload == nil {
+		return nil, &Error{Status: http.StatusConflict, Code: "no_daemon", Message: "no daemon is running, so there is nothing to reload"}
+	}
+	changed, err := s.Reload()
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	return changed, nil
+}
+
 func (s *Server) status(r *http.Request) (any, error) {
 	stats, err := s.Journal.Stats(r.Context())
 	if err != nil {

@@ -20,6 +20,7 @@ type assembly struct {
 	metrics   *admin.Metrics
 	daemon    bool
 	receivers []string
+	reload    func() (admin.Reloaded, error)
 }
 
 // Parts are what a configuration describes, put together and not yet running.
@@ -54,7 +55,7 @@ func assemble(ctx context.Context, cfg *config.Config, journal store.Journal, ho
 	}
 	p.api = admin.New(admin.Options{
 		Journal: journal, Destinations: shown, Daemon: how.daemon, Receivers: how.receivers,
-		Build: build(), Metrics: how.metrics, Logger: how.logger,
+		Build: build(), Metrics: how.metrics, Logger: how.logger, Reload: how.reload,
 	})
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	gosync "sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,10 @@ type daemon struct {
 	// configuration would write it.
 	Webhook, Admin string
 	parts          *parts
+	receiver       *receiver.Receiver
+
+	reloading gosync.Mutex
+	cfg       *config.Config // guarded by reloading
 
 	stop func()
 	done chan struct{}
@@ -87,7 +92,12 @@ func start(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *daemon
 
 	d := &daemon{Webhook: webhookURL(cfg.Receiver, webhook.Addr()), Admin: adminAddress(cfg.Admin, adminListener.Addr()), done: make(chan struct{})}
 	metrics := admin.NewMetrics()
-	d.parts, err = assemble(ctx, cfg, journal, assembly{logger: log, metrics: metrics, daemon: true, receivers: []string{d.Webhook}})
+	d.cfg = cfg
+	d.receiver = newReceiver(cfg.Receiver, journal, metrics, log)
+	d.parts, err = assemble(ctx, cfg, journal, assembly{
+		logger: log, metrics: metrics, daemon: true, receivers: []string{d.Webhook},
+		reload: func() (admin.Reloaded, error) { return d.Reload(log) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +132,7 @@ func (d *daemon) run(ctx context.Context, cfg *config.Config, log *slog.Logger, 
 	go func() { adminDone <- serveAdmin(adminCtx, cfg.Admin, r.admin, d.parts.api, log) }()
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.receive(ctx, cfg.Receiver, log, r) })
+	g.Go(func() error { return d.receive(ctx, cfg.Receiver, log, r.webhook) })
 	for _, dest := range d.parts.destinations {
 		g.Go(func() error { return dest.loop.Run(ctx) })
 		g.Go(func() error { dest.greet(ctx, log); return nil })
@@ -142,20 +152,27 @@ func (d *daemon) run(ctx context.Context, cfg *config.Config, log *slog.Logger, 
 	log.Info("stopped")
 }
 
-func (d *daemon) receive(ctx context.Context, c config.Receiver, log *slog.Logger, r running) error {
-	keys := make([]string, len(c.APIKeys))
-	for i, k := range c.APIKeys {
-		keys[i] = k.Reveal()
-	}
-	h := receiver.New(r.journal, receiver.Options{
-		Path: c.Path, Keys: keys, MaxBody: c.MaxBody, BodyTimeout: c.BodyTimeout, Logger: log,
-		Observe: func(o receiver.Observation) { r.metrics.Delivery(o.Verdict, o.Status, o.Elapsed) },
+func newReceiver(c config.Receiver, inbox store.Inbox, metrics *admin.Metrics, log *slog.Logger) *receiver.Receiver {
+	return receiver.New(inbox, receiver.Options{
+		Path: c.Path, Keys: revealed(c.APIKeys), MaxBody: c.MaxBody, BodyTimeout: c.BodyTimeout, Logger: log,
+		Observe: func(o receiver.Observation) { metrics.Delivery(o.Verdict, o.Status, o.Elapsed) },
 	})
-	s := receiver.NewServer(h, receiver.Timeouts{Header: c.HeaderTimeout, Body: c.BodyTimeout, Idle: c.IdleTimeout}, log)
-	if err := receiver.Serve(ctx, s, r.webhook, receiver.Certificate{CertFile: c.TLSCert, KeyFile: c.TLSKey}, receiverGrace); err != nil {
+}
+
+func (d *daemon) receive(ctx context.Context, c config.Receiver, log *slog.Logger, l net.Listener) error {
+	s := receiver.NewServer(d.receiver, receiver.Timeouts{Header: c.HeaderTimeout, Body: c.BodyTimeout, Idle: c.IdleTimeout}, log)
+	if err := receiver.Serve(ctx, s, l, receiver.Certificate{CertFile: c.TLSCert, KeyFile: c.TLSKey}, receiverGrace); err != nil {
 		return fmt.Errorf("receiver: %w", err)
 	}
 	return nil
+}
+
+func revealed(secrets []config.Secret) []string {
+	texts := make([]string, len(secrets))
+	for i, s := range secrets {
+		texts[i] = s.Reveal()
+	}
+	return texts
 }
 
 func serveAdmin(ctx context.Context, c config.Admin, l net.Listener, api http.Handler, log *slog.Logger) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/mappings"
 	"github.com/callsync/callsync/store"
 )
@@ -31,16 +32,16 @@ func printExplained(p *printer, call admin.CallDetail, e admin.Explained) error 
 		} else if r.Kind == mappings.RuleMatch {
 			name = "match " + name
 		}
-		p.f("    %s = %s\n", styled{name, bold}, r.Result)
-		p.f("      %s  %s\n", styled{r.Pos.String(), dim}, r.Text)
+		p.f("    %s = %s", styled{name, bold}, r.Result)
+		if r.Kind == mappings.RuleField && r.Write != "" && r.Write != crm.Always {
+			p.f(" %s", styled{"(" + string(r.Write) + ")", dim})
+		}
+		p.f("\n")
+		p.f("      %s  %s\n", styled{r.Pos.String(), dim}, cut(strings.Join(strings.Fields(r.Text), " "), maxRule))
 		for _, in := range r.Inputs {
 			p.f("      %s is %s\n", in.Name, inputText(in.Value))
 		}
-		notes := []string{r.Note, kept[r.Record+" "+r.Name]}
-		if r.Kind == mappings.RuleField && r.Write != "" {
-			notes = append([]string{"written " + strings.ReplaceAll(string(r.Write), "_", " ")}, notes...)
-		}
-		for _, n := range notes {
+		for _, n := range []string{r.Note, kept[r.Record+" "+r.Name]} {
 			if n != "" {
 				p.f("      %s\n", styled{n, yellow})
 			}
@@ -72,8 +73,11 @@ func keptReasons(call admin.CallDetail, destination string) map[string]string {
 	return reasons
 }
 
-// maxInput is how much of an input is shown, in columns.
-const maxInput = 120
+// How much of an input and of a rule's text is shown, in columns.
+const (
+	maxInput = 120
+	maxRule  = 240
+)
 
 func inputText(v any) string {
 	if v == nil {

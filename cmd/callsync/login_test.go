@@ -98,36 +98,3 @@ func visit(t *testing.T, address string, want int) {
 		t.Fatalf("the browser ended at %d, not %d", resp.StatusCode, want)
 	}
 }
-
-func TestSample(t *testing.T) {
-	payload, err := demoPayloads.ReadFile("testdata/demo/guide.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Api-Key") != "julian-key" || r.URL.Path != "/agent/agent.abc123/call_event_sample" {
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = io.WriteString(w, `{"error":"INVALID_API_KEY","message":"wrong key"}`)
-			return
-		}
-		_, _ = w.Write(payload)
-	}))
-	defer server.Close()
-	file, err := writeConfig(t.TempDir(), "http://127.0.0.1:1", "[julian]\nbase_url = \""+server.URL+"\"\napi_key = \"julian-key\"")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out, stderr strings.Builder
-	if c := run(t.Context(), []string{"sample", "agent.abc123", "--config", file}, nil, &out, &stderr); c != exitDone {
-		t.Fatalf("exit code %d: %s", c, stderr.String())
-	}
-	if !strings.Contains(out.String(), "+ call.abc123#call: calls") {
-		t.Error(out.String())
-	}
-	if c := run(t.Context(), []string{"sample", "agent.other", "--config", file}, nil, &out, &stderr); c != exitFailed {
-		t.Errorf("exit code %d for an agent that is refused", c)
-	}
-	if strings.Contains(stderr.String(), "julian-key") {
-		t.Error("the key was printed")
-	}
-}

@@ -54,6 +54,7 @@ type commands struct {
 	Resync  resyncCmd  `cmd:"" group:"act" help:"Sync calls again; only differences are sent."`
 	Pause   pauseCmd   `cmd:"" group:"act" help:"Stop syncing to a destination; deliveries are still journalled."`
 	Unpause unpauseCmd `cmd:"" group:"act" help:"Let a paused destination go on."`
+	Reload  reloadCmd  `cmd:"" group:"act" help:"Let the daemon read its configuration again, as SIGHUP does."`
 	Backup  backupCmd  `cmd:"" group:"act" help:"Write a consistent copy of the journal."`
 
 	Version versionCmd `cmd:"" group:"look" help:"Print the version."`

@@ -44,7 +44,7 @@ const testKey = "test-key"
 //	exec callsync-await PATTERN COMMAND…
 //	                       repeat a callsync command until it prints the pattern
 //	ready                  wait until the daemon takes deliveries
-//	post FILE              deliver a payload; print status and answer
+//	post FILE [KEY]        deliver a payload; print status and answer
 //	post-many FILE N       deliver a payload as N calls of N people
 //	settle                 wait until nothing is on its way to the CRM
 //	requests [reset|write] print the CRM's requests by operation, all or those
@@ -230,12 +230,16 @@ func webhookAt(file string) (string, error) {
 }
 
 func deliver(url string, body []byte) (status int, answer string, err error) {
+	return deliverAs(testKey, url, body)
+}
+
+func deliverAs(key, url string, body []byte) (status int, answer string, err error) {
 	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Api-Key", testKey)
+	req.Header.Set("X-Api-Key", key)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, "", err
@@ -248,7 +252,11 @@ func deliver(url string, body []byte) (status int, answer string, err error) {
 func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	url, err := webhookAt(ts.Getenv("CALLSYNC_CONFIG"))
 	ts.Check(err)
-	status, answer, err := deliver(url, []byte(ts.ReadFile(args[0])))
+	key := testKey
+	if len(args) > 1 {
+		key = args[1]
+	}
+	status, answer, err := deliverAs(key, url, []byte(ts.ReadFile(args[0])))
 	ts.Check(err)
 	fmt.Fprintln(ts.Stdout(), status, answer)
 }
