@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -20,8 +21,8 @@ type want struct {
 
 // stake puts the claims of a person's calls in place, withdraws those of calls
 // that left for somebody else, and returns what the properties concerned should
-// now be.
-func stake(p *store.Person, calls, left []*item) []want {
+// now be. object is the person's type, which some fields are limited to.
+func stake(p *store.Person, object string, calls, left []*item) []want {
 	touched := map[string]crm.Field{}
 	var order []string
 	touch := func(f crm.Field) {
@@ -38,6 +39,9 @@ func stake(p *store.Person, calls, left []*item) []want {
 	}
 	for _, it := range calls {
 		for _, f := range it.want.Person.Fields {
+			if f.Object != "" && f.Object != object {
+				continue
+			}
 			touch(f)
 			p.Stake(f.Name, store.Claim{Value: f.Value, Write: f.Write, Call: it.id(), At: it.want.At.UTC()})
 		}
@@ -78,11 +82,15 @@ func claimedBy(p *store.Person, call string) []crm.Field {
 // diffWants compares what a person's properties should be with what was last
 // applied.
 func diffWants(wants []want, applied map[string]store.Applied, force bool) []diff {
+	return compareAll(fieldsOf(wants), applied, force)
+}
+
+func fieldsOf(wants []want) []crm.Field {
 	fields := make([]crm.Field, len(wants))
 	for i, w := range wants {
 		fields[i] = w.field
 	}
-	return compareAll(fields, applied, force)
+	return fields
 }
 
 // A contactEdit is one person's part in a round's writes.
@@ -260,7 +268,7 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 			continue
 		}
 		before := maps.Clone(p.applied.Claims)
-		ce := &contactEdit{person: p, wants: stake(&p.applied, calls, p.left)}
+		ce := &contactEdit{person: p, wants: stake(&p.applied, cmp.Or(p.ref.Object, p.object), calls, p.left)}
 		p.changed = p.changed || !maps.EqualFunc(before, p.applied.Claims, slices.Equal)
 		force := slices.ContainsFunc(calls, func(it *item) bool { return it.work.State.Force })
 		ce.diffs = diffWants(ce.wants, p.applied.Properties, force)

@@ -103,7 +103,7 @@ func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
 		pp.Ref, pp.How = c.Ref, c.How
 		known := applied[c.Ref]
 		known.Claims = maps.Clone(known.Claims)
-		wants := stake(&known, []*item{it}, nil)
+		wants := stake(&known, c.Object, []*item{it}, nil)
 		pp.Changes = changesOf(diffWants(wants, known.Properties, it.work.State.Force))
 		pp.Op = opOf(pp.Changes)
 		return pp
@@ -115,7 +115,11 @@ func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
 	case it.want.Person.Unlinked || want.Create == "":
 		pp.How = "looked up when synced; not created"
 	}
-	pp.Changes = changesOf(fresh(want.Fields))
+	object := want.Create
+	if object == "" && len(want.Objects) > 0 {
+		object = want.Objects[0]
+	}
+	pp.Changes = changesOf(fresh(fieldsOf(stake(&store.Person{}, object, []*item{it}, nil))))
 	return pp
 }
 

@@ -538,3 +538,17 @@ func TestDeliveryDuringSyncIsNotLost(t *testing.T) {
 		}
 	})
 }
+
+func TestFieldOfOneTypeOfPerson(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+		w.deliver(call("c2", "lead", "1", "phoneNumber", "+15551230002", "callResult", result("x")))
+		w.settle()
+		w.wantProp(w.wantLive("contacts", 1)[0], "company", "")
+		w.wantProp(w.wantLive("leads", 1)[0], "company", "unknown")
+		plans, err := w.loop.Plan(w.t.Context(), []store.Work{{Call: store.Call{ID: "c3"}, Body: []byte(`{"callId":"c3","lead":"1","phoneNumber":"+15551230003"}`)}})
+		if err != nil || !slices.ContainsFunc(plans[0].Person.Changes, func(c callsync.PropertyChange) bool { return c.Name == "company" }) {
+			t.Errorf("plan %+v (%v) does not fill the lead's company", plans, err)
+		}
+	})
+}

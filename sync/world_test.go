@@ -219,7 +219,10 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 		return d, nil
 	}
 	p := &d.Person
-	p.Objects, p.Create = []string{"contacts"}, "contacts"
+	p.Objects, p.Create = []string{"contacts", "leads"}, "contacts"
+	if text("lead") != "" {
+		p.Create = "leads"
+	}
 	if text("nocreate") != "" {
 		p.Create, p.WhyNot = "", "the mapping creates nobody for this call"
 	}
@@ -242,6 +245,7 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 		{Name: "first", Value: crm.Str(text("first")), Write: crm.IfEmpty},
 		{Name: "title", Value: crm.Str(text("title")), Write: crm.IfUnchanged},
 		{Name: "score", Value: crm.Str(text("score")), Write: crm.Always},
+		{Name: "company", Value: crm.Str("unknown"), Write: crm.Always, Object: "leads"},
 	}
 	rec := crm.Record{Key: c.CallID + "#call", Block: "call", Object: "calls", Fields: append([]crm.Field{
 		{Name: "body", Value: crm.Str(c.Result.Summary), Write: crm.Always},
