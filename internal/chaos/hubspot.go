@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/callsync/callsync/crm/sandbox"
+	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
+)
+
+var hubspotKind = kind{
+	new: func(r *rand.Rand, lag time.Duration) simulator {
+		s := hubspotsim.DefaultSettings()
+		s.SearchLag = sandbox.Duration(lag)
+		s.ConflictStatus = []int{400, 409}[r.IntN(2)]
+		coin := func() bool { return r.IntN(2) == 0 }
+		s.RetryAfter, s.MissingTogether, s.EchoTraceIDs, s.InputOrder = coin(), coin(), coin(), coin()
+		s.TraceCreate, s.TraceUpdate = r.IntN(4) > 0, r.IntN(4) > 0
+		for _, object := range []string{"calls", "meetings", "tasks", "contacts"} {
+			s.UniqueProperties[object] = r.IntN(3) > 0
+		}
+		s.TenSecondLimit, s.SearchesPerSecond = 0, 0
+		return hubspotsim.New(hubspotsim.Options{Settings: s, Owners: []hubspotsim.Owner{{Email: hostEmail, FirstName: "Olive", LastName: "Host"}}})
+	},
+	table: func(a *account) string {
+		return fmt.Sprintf(`[destinations.hubspot]
+type         = "hubspot"
+base_url     = %q
+access_token = %q
+mapping      = %q
+auto_setup   = true
+search_lag   = "%s"
+rate_per_second   = 1000
+search_per_second = 1000
+quota_share  = 1
+
+`, a.server.URL, hubspotsim.DefaultToken, a.mapping(), a.patience())
+	},
+	preset: func(a *account, p person) error {
+		properties := map[string]string{"firstname": p.first, "phone": p.written}
+		if p.email != "" && p.phone == "" {
+			properties["email"] = p.email
+		}
+		var out any
+		return a.call("POST", "/crm/v3/objects/contacts", hubspotsim.DefaultToken, map[string]any{"properties": properties}, &out)
+	},
+	portray: portrayHubSpot,
+	faults: func(r *rand.Rand) disturbance {
+		switch r.IntN(6) {
+		case 0:
+			return disturbance{name: "token revoked", patch: `{"revoked":true}`}
+		case 1:
+			return disturbance{name: "daily quota spent", patch: `{"dailyLimit":5000,"dailyUsed":5000}`}
+		case 2:
+			return disturbance{name: "calls refused one by one", patch: `{"refusals":[{"object":"calls","property":"hs_call_body","contains":"poison"}]}`}
+		case 3:
+			return disturbance{name: "two inputs of tasks refused", patch: `{"refusals":[{"object":"tasks","property":"hs_task_subject","contains":"do","times":2}]}`}
+		case 4:
+			kind := []string{"SECONDLY", "TEN_SECONDLY_ROLLING"}[r.IntN(2)]
+			return disturbance{name: "429 " + kind, fault: sandbox.Fault{Status: 429, Kind: kind, RetryAfter: []string{"", "1"}[r.IntN(2)], Times: 1 + r.IntN(6)}}
+		default:
+			return disturbance{name: "contacts conflict as if somebody else had made them", fault: sandbox.Fault{
+				Operation: "contacts batch create", Status: 409, Kind: "CONFLICT", Times: 1 + r.IntN(2),
+			}}
+		}
+	},
+	tight:   `{"tenSecondLimit":190,"searchesPerSecond":5}`,
+	healthy: `{"revoked":false,"dailyLimit":1000000,"dailyUsed":0,"refusals":[]}`,
+	writes: func(r *http.Request) bool {
+		p := r.URL.Path
+		return r.Method != http.MethodGet && !strings.HasSuffix(p, "/search") && !strings.HasSuffix(p, "/read")
+	},
+	more: `jobtitle = { value = "text(customInputVariables.title)", write = "if_unchanged" }`,
+	less: `hs_task_priority`,
+}
+
+// patience is how long callsync is told that searches lag: longer than they do.
+func (a *account) patience() time.Duration {
+	return 2*a.lag + 200*time.Millisecond
+}
+
+func portrayHubSpot(a *account) *portrait {
+	state := a.sim.(*hubspotsim.Server).State()
+	p := &portrait{}
+	for _, r := range live(state["contacts"]) {
+		p.people = append(p.people, crmPerson{
+			id: r.ID, object: "contacts", phone: digits(r.Properties["phone"]), email: r.Properties["email"],
+			doNotCall: r.Properties["callsync_do_not_call"] == "true", named: r.Properties["firstname"] != "",
+		})
+	}
+	for object, kind := range map[string]string{"calls": "call", "meetings": "meeting", "tasks": "task"} {
+		for _, r := range live(state[object]) {
+			x := r.Properties
+			milliseconds, _ := strconv.Atoi(x["hs_call_duration"])
+			p.records = append(p.records, crmRecord{
+				kind: kind, id: r.ID, key: x["callsync_key"],
+				title:   x["hs_call_title"] + x["hs_meeting_title"] + x["hs_task_subject"],
+				text:    x["hs_call_body"] + x["hs_meeting_body"] + x["hs_task_body"],
+				start:   when(x["hs_meeting_start_time"]),
+				seconds: milliseconds / 1000,
+				who:     slices.Sorted(maps.Keys(r.Associations["contacts"])),
+			})
+		}
+	}
+	return p
+}
+
+func live(records []hubspotsim.Record) []hubspotsim.Record {
+	return slices.DeleteFunc(records, func(r hubspotsim.Record) bool { return r.Archived || r.MergedInto != "" })
+}
+
+// when reads a time in either of the forms the CRMs use.
+func when(s string) time.Time {
+	if ms, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.UnixMilli(ms).UTC()
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.000-0700", "2006-01-02T15:04:05-0700"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}

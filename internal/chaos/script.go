@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// A script is what a seed does to callsync.
+type script struct {
+	load   *load
+	rounds []round
+}
+
+// A round is a burst of deliveries and what goes wrong meanwhile.
+type round struct {
+	deliveries []delivery
+	begin      []disturbance
+	kill       *kill
+	restart    *kill // a second one while callsync starts again
+	edits      map[int]edition
+	resync     string // "", "some", "all", "force"
+	pause      bool   // somebody pauses the destinations until the next round
+	backup     bool   // somebody takes a backup
+	rest       time.Duration
+}
+
+// newScript draws a script in which callsync dies so many times.
+func newScript(seed uint64, accounts, kills int) *script {
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := &script{load: &load{people: people(seed), r: rand.New(rand.NewPCG(seed, 2))}}
+	for left := kills; left > 0; {
+		var x round
+		for range 1 + r.IntN(8) {
+			x.deliveries = append(x.deliveries, s.load.next())
+		}
+		if r.IntN(5) > 0 {
+			x.kill = drawKill(r, accounts)
+			left--
+			if left > 0 && r.IntN(6) == 0 {
+				x.restart = &kill{at: "start", after: time.Duration(r.IntN(120)) * time.Millisecond}
+				left--
+			}
+		}
+		for i := range accounts {
+			if r.IntN(5) == 0 {
+				x.begin = append(x.begin, disturbance{account: i})
+			}
+			if r.IntN(12) == 0 {
+				if x.edits == nil {
+					x.edits = map[int]edition{}
+				}
+				x.edits[i] = edition(r.IntN(int(editions)))
+			}
+		}
+		switch r.IntN(16) {
+		case 0:
+			x.resync = "all"
+		case 1:
+			x.resync = "force"
+		case 2, 3:
+			x.resync = "some"
+		}
+		x.pause, x.backup = r.IntN(20) == 0, r.IntN(15) == 0
+		x.rest = []time.Duration{0, 0, 5, 40, 200, 800}[r.IntN(6)] * time.Millisecond
+		s.rounds = append(s.rounds, x)
+	}
+	return s
+}
+
+// cast fills in the disturbances, which depend on what the accounts are.
+func (s *script) cast(seed uint64, names []string) {
+	r := rand.New(rand.NewPCG(seed, 4))
+	for i := range s.rounds {
+		for j, d := range s.rounds[i].begin {
+			s.rounds[i].begin[j] = drawFault(r, d.account, names[d.account])
+		}
+	}
+}
+
+// drawKill draws when callsync dies:
+//
+//	early, late  some time after the round's beginning
+//	post         when a delivery has been sent
+//	ack          when the first byte of an answer to one arrives
+//	request      when the CRM is about to see a request that writes
+//	any request  the same for every request
+//	commit       when the CRM has committed one and has not answered
+func drawKill(r *rand.Rand, accounts int) *kill {
+	k := &kill{account: r.IntN(accounts), nth: 1 + r.IntN(4), after: 800 * time.Millisecond}
+	switch r.IntN(12) {
+	case 0:
+		k.at, k.after = "early", time.Duration(r.IntN(30_000))*time.Microsecond
+	case 1, 2:
+		k.at, k.after = "late", time.Duration(r.IntN(700))*time.Millisecond
+	case 3:
+		k.at = "post"
+	case 4, 5:
+		k.at = "ack"
+	case 6:
+		k.at, k.nth = "any request", 1+r.IntN(12)
+	case 7:
+		k.at = "request"
+	default:
+		k.at = "commit"
+	}
+	if (k.at == "request" || k.at == "commit") && r.IntN(2) == 0 {
+		k.object = []string{"contacts", "calls", "tasks", "meetings", "associations", "archive"}[r.IntN(6)]
+	}
+	return k
+}
+
+func (k *kill) String() string {
+	switch k.at {
+	case "early", "late", "start":
+		return fmt.Sprintf("%s, after %s", k.at, k.after)
+	default:
+		return fmt.Sprintf("%s %d%s (CRM %d)", k.at, k.nth, prefixed(" of ", k.object), k.account)
+	}
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+func (s *script) String() string {
+	var b strings.Builder
+	for i, x := range s.rounds {
+		fmt.Fprintf(&b, "  %3d  %s\n", i, x.describe(s.load))
+	}
+	return b.String()
+}
+
+func (x round) describe(l *load) string {
+	var parts []string
+	for i := range x.edits {
+		parts = append(parts, fmt.Sprintf("mapping %d %s", i, x.edits[i]))
+	}
+	for _, d := range x.begin {
+		parts = append(parts, fmt.Sprintf("CRM %d: %s for %d rounds", d.account, d.name, d.rounds))
+	}
+	var calls []string
+	for _, d := range x.deliveries {
+		calls = append(calls, fmt.Sprintf("%s/%d", strings.TrimPrefix(l.calls[d.call].id, "call.chaos"), d.version))
+	}
+	parts = append(parts, "deliver "+strings.Join(calls, " "))
+	if x.resync != "" {
+		parts = append(parts, "resync "+x.resync)
+	}
+	if x.pause {
+		parts = append(parts, "pause")
+	}
+	if x.backup {
+		parts = append(parts, "backup")
+	}
+	if x.kill != nil {
+		parts = append(parts, "kill at "+x.kill.String())
+	}
+	if x.restart != nil {
+		parts = append(parts, "and at the "+x.restart.String())
+	}
+	if x.rest > 0 {
+		parts = append(parts, "rest "+x.rest.String())
+	}
+	return strings.Join(parts, "; ")
+}
