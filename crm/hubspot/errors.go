@@ -1,6 +1,7 @@
 package hubspot
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -11,10 +12,7 @@ import (
 // request's body: nothing it holds may appear in the error.
 func (p *Portal) classify(op string, a *answer, f refusal, sent []byte) *crm.Error {
 	e := describe(op, a.status, f, sent)
-	e.RequestID = f.CorrelationID
-	if e.RequestID == "" {
-		e.RequestID = a.header.Get("X-HubSpot-Correlation-Id")
-	}
+	e.RequestID = newRedactor(sent).token(cmp.Or(f.CorrelationID, a.header.Get("X-HubSpot-Correlation-Id")))
 	e.RetryAfter = retryAfter(a.header)
 	if e.Kind == crm.Quota {
 		e.RetryAfter = p.pace.quotaWait(a.header)
@@ -24,9 +22,8 @@ func (p *Portal) classify(op string, a *answer, f refusal, sent []byte) *crm.Err
 
 // describe is classify without what only a whole answer has.
 func describe(op string, status int, f refusal, sent []byte) *crm.Error {
-	e := &crm.Error{Op: op, Status: status, Code: f.code(), Property: f.property()}
-	e.Kind = kindOf(status, f)
 	words := newRedactor(sent)
+	e := &crm.Error{Kind: kindOf(status, f), Op: op, Status: status, Code: words.token(f.code()), Property: words.token(f.property())}
 	e.Message = words.clean(strings.Join(unique(f.messages()), "; "))
 	if e.Message == "" {
 		e.Message = http.StatusText(status)
@@ -34,7 +31,11 @@ func describe(op string, status int, f refusal, sent []byte) *crm.Error {
 	if e.Kind == crm.Exists {
 		e.Existing.ID = f.existing()
 	}
-	e.Hint = hint(e, f)
+	var scopes []string
+	for _, s := range f.scopes() {
+		scopes = append(scopes, words.token(s))
+	}
+	e.Hint = hint(e, strings.Join(unique(scopes), ", "))
 	return e
 }
 
@@ -90,9 +91,9 @@ var hints = map[string]string{
 	"INVALID_AUTHENTICATION":   "the token is not valid; copy it again from the private app in HubSpot",
 }
 
-func hint(e *crm.Error, f refusal) string {
-	if scopes := f.scopes(); len(scopes) > 0 {
-		return "give the app the missing scope: " + strings.Join(scopes, ", ")
+func hint(e *crm.Error, scopes string) string {
+	if scopes != "" {
+		return "give the app the missing scope: " + scopes
 	}
 	if h := hints[e.Code]; h != "" {
 		return h

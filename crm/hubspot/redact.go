@@ -21,6 +21,8 @@ var (
 	quotedText = regexp.MustCompile(`"[^"]*"|“[^”]*”|'[^']*'`)
 	nameText   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+$|^[A-Z]{2,}$`)
 	ownName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
+	uuidText   = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	tokenText  = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 )
 
 // A redactor takes personal data out of HubSpot's messages, which like to echo
@@ -87,6 +89,15 @@ func (r *redactor) clean(s string) string {
 	})
 	if runes := []rune(s); len(runes) > maxMessage {
 		s = string(runes[:maxMessage]) + hidden
+	}
+	return s
+}
+
+// token returns s if it is a name or an id and not something that was sent as a
+// value, and "" otherwise.
+func (r *redactor) token(s string) string {
+	if !tokenText.MatchString(s) || !r.names[s] && r.clean(s) != s && !uuidText.MatchString(s) {
+		return ""
 	}
 	return s
 }

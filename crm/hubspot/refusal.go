@@ -161,7 +161,7 @@ func (f refusal) property() string {
 
 // existing is the id of the record that already holds a unique value.
 func (f refusal) existing() string {
-	if ids := f.named("existingId", "existingObjectId"); len(ids) > 0 {
+	if ids := f.named("existingId", "existingObjectId"); len(ids) > 0 && isID(ids[0]) {
 		return ids[0]
 	}
 	for _, text := range f.messages() {

@@ -392,13 +392,17 @@ func TestWriteLinks(t *testing.T) {
 func TestWriteLinkToMissing(t *testing.T) {
 	p := open(t)
 	ann := p.make("contacts", map[string]string{"email": "ann@example.com"})
-	ids := p.write(call(1, ""), call(2, ""))
+	merged := p.make("contacts", map[string]string{"email": "merged@example.com"})
+	p.merge(ann, merged)
+	ids := p.write(call(1, ""), call(2, ""), call(3, ""))
 	link := func(id, to string) crm.Change {
 		return crm.Change{Op: crm.Update, Object: "calls", ID: id, Link: []crm.Ref{{Object: "contacts", ID: to}}}
 	}
-	results := p.Write(t.Context(), []crm.Change{link(ids[0], ann), link(ids[1], "424242")})
-	if results[0].Err != nil {
-		t.Errorf("the good link: %v", results[0].Err)
+	results := p.Write(t.Context(), []crm.Change{link(ids[0], ann), link(ids[1], "424242"), link(ids[2], merged)})
+	for _, i := range []int{0, 2} { // HubSpot answers the last one with another id
+		if results[i].Err != nil {
+			t.Errorf("good link %d: %v", i, results[i].Err)
+		}
 	}
 	asError(t, results[1], crm.Gone)
 	if results[1].ID != ids[1] {
