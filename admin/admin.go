@@ -27,6 +27,7 @@ import (
 
 // A Journal is the part of the journal that the API works on.
 type Journal interface {
+	store.Inbox
 	store.Reader
 	sync.History
 	Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error)
@@ -120,6 +121,8 @@ func New(o Options) *Server {
 	s.route("POST /api/v1/destinations/{name}/check", s.check)
 	s.route("POST /api/v1/reload", s.reload)
 	s.mux.HandleFunc("GET /api/v1/backup", s.backup)
+	s.mux.HandleFunc("GET /api/v1/export", s.export)
+	s.mux.HandleFunc("POST /api/v1/import", s.importCalls)
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	if o.Metrics != nil {

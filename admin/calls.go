@@ -106,7 +106,7 @@ func (s *Server) call(r *http.Request) (any, error) {
 	for _, v := range revisions {
 		rev := Revision{N: v.N, At: v.At, Hash: v.Hash, Size: len(v.Body)}
 		if bodies {
-			rev.Body = json.RawMessage(v.Body)
+			rev.Body = rawBody(v.Body)
 		}
 		answer.Revisions = append(answer.Revisions, rev)
 	}

@@ -63,6 +63,10 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 
 // Calls lists calls, newest first.
 func (c *Client) Calls(ctx context.Context, sel Selection) (a Calls, err error) {
+	return a, c.get(ctx, "/api/v1/calls", sel.query(), &a)
+}
+
+func (sel Selection) query() url.Values {
 	q := url.Values{}
 	set(q, "result", string(sel.Result))
 	set(q, "agent", sel.Agent)
@@ -72,7 +76,7 @@ func (c *Client) Calls(ctx context.Context, sel Selection) (a Calls, err error) 
 	setTime(q, "until", sel.Until)
 	setInt(q, "limit", sel.Limit)
 	q["id"] = sel.IDs
-	return a, c.get(ctx, "/api/v1/calls", q, &a)
+	return q
 }
 
 // Call explains one call; bodies asks for its revisions' bodies as well.
@@ -147,7 +151,25 @@ func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
 
 // Backup writes a consistent copy of the journal.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
-	resp, err := c.do(ctx, http.MethodGet, "/api/v1/backup", nil)
+	return c.copy(ctx, "/api/v1/backup", w)
+}
+
+// Export writes the selected calls as JSON lines, each a [Line].
+func (c *Client) Export(ctx context.Context, sel Selection, w io.Writer) (int64, error) {
+	path := "/api/v1/export"
+	if q := sel.query(); len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.copy(ctx, path, w)
+}
+
+// Import takes JSON lines in, each a [Line] or a payload.
+func (c *Client) Import(ctx context.Context, r io.Reader) (i Imported, err error) {
+	return i, c.answer(ctx, http.MethodPost, "/api/v1/import", r, &i)
+}
+
+func (c *Client) copy(ctx context.Context, path string, w io.Writer) (int64, error) {
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -175,10 +197,10 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(ctx, http.MethodPost, path, data, into)
+	return c.answer(ctx, http.MethodPost, path, bytes.NewReader(data), into)
 }
 
-func (c *Client) answer(ctx context.Context, method, path string, body []byte, into any) error {
+func (c *Client) answer(ctx context.Context, method, path string, body io.Reader, into any) error {
 	resp, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return err
@@ -191,8 +213,8 @@ func (c *Client) answer(ctx context.Context, method, path string, body []byte, i
 }
 
 // do sends a request; an answer that is not 2xx becomes an [*Error].
-func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, err
 	}

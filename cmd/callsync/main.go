@@ -55,6 +55,8 @@ type commands struct {
 	Pause   pauseCmd   `cmd:"" group:"act" help:"Stop syncing to a destination; deliveries are still journalled."`
 	Unpause unpauseCmd `cmd:"" group:"act" help:"Let a paused destination go on."`
 	Reload  reloadCmd  `cmd:"" group:"act" help:"Let the daemon read its configuration again, as SIGHUP does."`
+	Export  exportCmd  `cmd:"" group:"act" help:"Write calls with every revision as JSON lines."`
+	Import  importCmd  `cmd:"" group:"act" help:"Take calls in from JSON lines, as if they had been delivered."`
 	Backup  backupCmd  `cmd:"" group:"act" help:"Write a consistent copy of the journal."`
 
 	Version versionCmd `cmd:"" group:"look" help:"Print the version."`

@@ -49,6 +49,7 @@ const testKey = "test-key"
 //	settle                 wait until nothing is on its way to the CRM
 //	requests [reset|write] print the CRM's requests by operation, all or those
 //	                       that write; or forget them
+//	holds                  print how many records the CRM holds
 //	sent OPERATION         print the bodies of an operation's requests
 //	replace OLD NEW FILE   edit a file; OLD must be in it
 //	append FILE TEXT       add to a file; \n in TEXT breaks the line
@@ -69,6 +70,7 @@ func TestScripts(t *testing.T) {
 			"requests":  cmdRequests,
 			"sent":      cmdSent,
 			"replace":   cmdReplace,
+			"holds":     cmdHolds,
 			"exits":     cmdExits,
 			"post-many": cmdPostMany,
 			"append":    cmdAppend,
@@ -299,6 +301,19 @@ func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {
 	for _, op := range slices.Sorted(maps.Keys(shown)) {
 		fmt.Fprintln(out, op, shown[op])
 	}
+}
+
+func cmdHolds(ts *testscript.TestScript, _ bool, _ []string) {
+	seen, err := portrayHubSpot(context.Background(), ts.Getenv("HUBSPOT"))
+	ts.Check(err)
+	kinds := map[string]int{}
+	for _, p := range seen.people {
+		for _, r := range p.records {
+			kinds[r.kind]++
+		}
+	}
+	fmt.Fprintf(ts.Stdout(), "%d contacts, %d calls, %d meetings, %d tasks, %d of nobody\n",
+		len(seen.people), kinds["call"], kinds["meeting"], kinds["task"], len(seen.loose))
 }
 
 func cmdSent(ts *testscript.TestScript, _ bool, args []string) {

@@ -1,0 +1,217 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+)
+
+// A Line is one revision of a call, as export writes it and import reads it.
+// Import also takes bare payloads, one a line.
+type Line struct {
+	CallID   string          `json:"callId"`
+	Revision int             `json:"revision"`
+	At       time.Time       `json:"at"` // when it was received
+	Body     json.RawMessage `json:"body"`
+}
+
+// Imported is the answer of an import.
+type Imported struct {
+	Verdicts map[store.Verdict]int `json:"verdicts"`
+	// Refused are lines that hold no usable payload; at most the first hundred
+	// are listed.
+	Refused []RefusedLine `json:"refused,omitempty"`
+}
+
+// A RefusedLine says where and why.
+type RefusedLine struct {
+	Line   int    `json:"line"` // from 1
+	Reason string `json:"reason"`
+}
+
+const (
+	maxLine    = maxRequest // bytes
+	maxRefused = 100
+	// importers deliver side by side, so that they share the journal's commits.
+	importers = 64
+)
+
+// export streams the selected calls with every revision, a JSON line each.
+func (s *Server) export(w http.ResponseWriter, r *http.Request) {
+	sel, err := selectionOf(r.URL.Query())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	if err := s.exportTo(r.Context(), sel, out); err != nil {
+		s.Logger.Error("the export broke off", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (s *Server) exportTo(ctx context.Context, sel Selection, out *json.Encoder) error {
+	for c, err := range s.Journal.Calls(ctx, sel.filter()) {
+		if err != nil {
+			return err
+		}
+		revisions, err := s.Journal.Revisions(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		for _, v := range revisions {
+			if err := out.Encode(Line{CallID: c.ID, Revision: v.N, At: v.At, Body: rawBody(v.Body)}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rawBody is a body as received in a form that can stand inside JSON.
+func rawBody(body []byte) json.RawMessage {
+	return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+}
+
+// importCalls takes lines in as if each had been delivered. Revisions of a call
+// keep their order; different calls go side by side.
+func (s *Server) importCalls(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Time{})
+	answer, err := s.importFrom(r.Context(), r.Body)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (s *Server) importFrom(ctx context.Context, body io.Reader) (*Imported, error) {
+	t := &importTally{answer: Imported{Verdicts: map[store.Verdict]int{}}}
+	g, ctx := errgroup.WithContext(ctx)
+	var lanes [importers]chan store.Delivery
+	for i := range lanes {
+		lanes[i] = make(chan store.Delivery, 4)
+		g.Go(func() error { return s.importLane(ctx, lanes[i], t) })
+	}
+	g.Go(func() error {
+		defer func() {
+			for _, lane := range lanes {
+				close(lane)
+			}
+		}()
+		return s.readLines(ctx, body, t, func(d store.Delivery) error {
+			h := fnv.New32a()
+			_, _ = h.Write([]byte(d.CallID))
+			select {
+			case lanes[h.Sum32()%importers] <- d:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return &t.answer, nil
+}
+
+func (s *Server) importLane(ctx context.Context, lane <-chan store.Delivery, t *importTally) error {
+	for d := range lane {
+		receipt, err := s.Journal.Deliver(ctx, d)
+		if err != nil {
+			return fmt.Errorf("call %s: %w", d.CallID, err)
+		}
+		t.took(receipt.Verdict)
+	}
+	return nil
+}
+
+func (s *Server) readLines(ctx context.Context, body io.Reader, t *importTally, deliver func(store.Delivery) error) error {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		text := bytes.TrimSpace(rawBody(lines.Bytes()))
+		if len(text) == 0 {
+			continue
+		}
+		d, err := s.deliveryOf(bytes.Clone(text))
+		if err != nil {
+			t.refuse(n, err)
+			continue
+		}
+		if err := deliver(d); err != nil {
+			return err
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return invalid("line %d is longer than %d bytes; the lines before it were taken in", n+1, maxLine)
+	}
+	return lines.Err()
+}
+
+// deliveryOf reads a line: an exported revision, or a bare payload.
+func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
+	at := s.Now()
+	var line Line
+	if err := json.Unmarshal(text, &line); err == nil && line.Revision > 0 && len(line.Body) > 0 {
+		text = line.Body
+		if !line.At.IsZero() {
+			at = line.At
+		}
+	}
+	call, err := julian.Parse(text)
+	if err != nil {
+		return store.Delivery{}, err
+	}
+	canonical, err := julian.CanonicalRaw(call.Raw)
+	if err != nil {
+		return store.Delivery{}, err
+	}
+	return store.Delivery{
+		At: at, Peer: "import", Status: http.StatusOK, Verdict: store.Accepted, CallID: call.CallID,
+		Size: len(text), Hash: julian.Hash(canonical), Body: text, Call: call,
+	}, nil
+}
+
+// An importTally counts what came of lines.
+type importTally struct {
+	mu     sync.Mutex
+	answer Imported
+}
+
+func (t *importTally) took(v store.Verdict) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answer.Verdicts[v]++
+}
+
+func (t *importTally) refuse(line int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answer.Verdicts[store.Rejected]++
+	if len(t.answer.Refused) < maxRefused {
+		t.answer.Refused = append(t.answer.Refused, RefusedLine{line, err.Error()})
+	}
+}

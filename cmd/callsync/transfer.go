@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/callsync/callsync/store"
+)
+
+type exportCmd struct {
+	selection
+	CallIDs []string `arg:"" optional:"" name:"call-id" help:"Calls to write; or choose them with --since, --state and the like; all when nothing is chosen."`
+}
+
+// Run writes to standard output what import reads.
+func (c *exportCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	// A terminal gets it made harmless; a file or a pipe as it is.
+	w := a.out.w
+	if a.out.width > 0 {
+		w = harmlessWriter{a.out.w}
+	}
+	_, err = s.Export(ctx, c.of(c.CallIDs), w)
+	return err
+}
+
+// A harmlessWriter escapes what could command a terminal in JSON.
+type harmlessWriter struct{ w io.Writer }
+
+func (h harmlessWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(h.w, escapeJSON(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+type importCmd struct {
+	output
+	File string `arg:"" help:"File of JSON lines, from export or one payload a line; - for standard input."`
+}
+
+// Run fails when a line could not be used; the others are taken in.
+func (c *importCmd) Run(ctx context.Context, a *app) error {
+	in := a.stdin
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	answer, err := s.Import(ctx, in)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		if err := a.out.json(answer); err != nil {
+			return err
+		}
+	} else {
+		var parts []string
+		for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
+			if n := answer.Verdicts[v]; n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", n, v))
+			}
+		}
+		if len(parts) == 0 {
+			parts = []string{"nothing to import"}
+		}
+		a.out.f("%s\n", strings.Join(parts, ", "))
+		for _, r := range answer.Refused {
+			a.err.f("%s:%d: %s\n", c.File, r.Line, r.Reason)
+		}
+	}
+	if answer.Verdicts[store.Rejected] > 0 {
+		return errSilent
+	}
+	return nil
+}
