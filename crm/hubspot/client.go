@@ -88,11 +88,13 @@ func (p *Portal) exchange(ctx context.Context, r request, body []byte, sign func
 	}
 	sign(req)
 
+	begin := p.now()
 	resp, err := p.http.Do(req)
 	if err != nil {
 		return nil, unreachable(r.op, err)
 	}
 	defer resp.Body.Close()
+	p.log.DebugContext(ctx, "request", "operation", r.op, "status", resp.StatusCode, "took", p.now().Sub(begin))
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	p.pace.observe(r, a)

@@ -95,6 +95,9 @@ func hint(e *crm.Error, scopes string) string {
 	if scopes != "" {
 		return "give the app the missing scope: " + scopes
 	}
+	if strings.Contains(e.Message, "GDPR") {
+		return "the person had their data deleted for good, and HubSpot keeps the address out; it cannot be written again"
+	}
 	if h := hints[e.Code]; h != "" {
 		return h
 	}

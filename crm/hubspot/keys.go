@@ -71,9 +71,12 @@ func (p *Portal) uniqueKey(ctx context.Context, object string) (bool, error) {
 	var def definition
 	name := keyProperty(object)
 	op := object + " property read"
-	_, err := p.do(ctx, request{op: op, method: http.MethodGet, path: p.paths.properties + object + "/" + name}, &def)
+	f, err := p.do(ctx, request{op: op, method: http.MethodGet, path: p.paths.properties + object + "/" + name}, &def)
 	var e *crm.Error
-	if errors.As(err, &e) && e.Status == http.StatusNotFound || err == nil && def.Archived {
+	switch missing := errors.As(err, &e) && e.Status == http.StatusNotFound; {
+	case missing && f.Category == "" && f.CorrelationID == "":
+		e.Kind, e.Hint = crm.Transient, "the address in base_url does not answer like HubSpot"
+	case missing || err == nil && def.Archived:
 		return false, notReady(op, object)
 	}
 	if err != nil {

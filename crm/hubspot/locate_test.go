@@ -1,6 +1,8 @@
 package hubspot_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,5 +114,14 @@ func TestReady(t *testing.T) {
 	}
 	if err := p.Ready(t.Context()); crm.KindOf(err) != crm.NotReady {
 		t.Errorf("the key property is gone: %v", err)
+	}
+}
+
+// A wrong address is not mistaken for a portal that lacks its properties.
+func TestReadyAtTheWrongAddress(t *testing.T) {
+	d := against(t, http.NotFound)
+	e := asError(t, crm.Result{Err: d.Ready(t.Context())}, crm.Transient)
+	if !strings.Contains(e.Hint, "base_url") {
+		t.Errorf("hint: %s", e.Hint)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,5 +214,22 @@ func TestArchivedAndMalformed(t *testing.T) {
 	}
 	if !snapshots[0].Gone || snapshots[1].Gone || !snapshots[2].Gone {
 		t.Errorf("got %+v", snapshots)
+	}
+}
+
+// A contact whose data was deleted for good is gone, and its address cannot be
+// written again.
+func TestGDPRDeleted(t *testing.T) {
+	p := open(t)
+	id := p.make("contacts", map[string]string{"email": "ann@example.com"})
+	p.raw("POST", "/crm/v3/objects/contacts/gdpr-delete", `{"objectId":"`+id+`"}`, nil)
+	got, err := p.Read(t.Context(), []crm.Ref{{Object: "contacts", ID: id}}, []string{"email"})
+	if err != nil || !got[0].Gone {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	asError(t, p.Write(t.Context(), []crm.Change{update("contacts", id, "jobtitle", "CTO")})[0], crm.Gone)
+	e := asError(t, p.Write(t.Context(), []crm.Change{contact("+15551234567", "ann@example.com")})[0], crm.Permanent)
+	if !strings.Contains(e.Hint, "deleted for good") {
+		t.Errorf("hint: %s", e.Hint)
 	}
 }
