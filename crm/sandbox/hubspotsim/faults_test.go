@@ -41,6 +41,7 @@ func TestOperations(t *testing.T) {
 		{"GET", "/crm/v3/owners/", "owners list"},
 		{"GET", "/crm/owners/2026-03/7", "owners get"},
 		{"GET", "/calling/v1/dispositions", "dispositions list"},
+		{"GET", "/account-info/v3/details", "account read"},
 		{"POST", "/oauth/v3/token", "oauth token"},
 	} {
 		p.ResetCounters()

@@ -115,3 +115,12 @@ var dispositions = []disposition{
 func (s *Server) listDispositions(*call) (int, any, *apiError) {
 	return http.StatusOK, dispositions, nil
 }
+
+// accountDetails names the account and its time zone. Source: HubSpot account
+// information guide.
+func (s *Server) accountDetails(*call) (int, any, *apiError) {
+	return http.StatusOK, map[string]any{
+		"portalId": s.opts.PortalID, "accountType": "STANDARD", "timeZone": s.opts.Zone.String(),
+		"companyCurrency": "USD", "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1",
+	}, nil
+}

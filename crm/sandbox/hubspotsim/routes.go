@@ -21,6 +21,7 @@ var families = []struct{ prefix, canonical string }{
 	{"/crm/associations/2026-03", "/associations"},
 	{"/crm/v4/associations", "/associations"},
 	{"/calling/v1/dispositions", "/dispositions"},
+	{"/account-info/v3/details", "/account"},
 	{"/oauth/2026-03/token", "/oauth/token"},
 	{"/oauth/v3/token", "/oauth/token"},
 	{"/oauth/v1/token", "/oauth/token"},
@@ -86,6 +87,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 	handle("GET /owners", owners, s.listOwners)
 	handle("GET /owners/{id}", owners, s.getOwner)
 	handle("GET /dispositions", access{scope: "crm.objects.contacts.read"}, s.listDispositions)
+	handle("GET /account", access{}, s.accountDetails)
 
 	mux.HandleFunc("POST /oauth/token", s.token)
 	mux.HandleFunc("GET /oauth/authorize", s.authorize)
@@ -139,6 +141,8 @@ func operation(method, path string) string {
 		return typ + " " + verb(method, false)
 	case "owners", "dispositions":
 		return seg[0] + " " + verb(method, len(seg) == 1)
+	case "account":
+		return "account read"
 	case "oauth":
 		return strings.Join(seg, " ")
 	}
@@ -171,6 +175,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 			"/crm/objects/2026-03/{type}", "/crm/properties/2026-03/{type}", "/crm/owners/2026-03",
 			"/crm/associations/2026-03/{from}/{to}", "/crm/v3/objects/{type}", "/crm/v3/properties/{type}",
 			"/crm/v3/owners", "/crm/v4/associations/{from}/{to}", "/calling/v1/dispositions",
+			"/account-info/v3/details",
 			"/oauth/authorize", "/oauth/v1/token",
 		},
 		"control": sandbox.ControlPrefix,
