@@ -40,7 +40,6 @@ type commands struct {
 
 	Check checkCmd `cmd:"" group:"setup" help:"Check the configuration, the mappings and the CRM accounts."`
 	Setup setupCmd `cmd:"" group:"setup" help:"Create the properties callsync needs in the CRM; shows them first."`
-
 	Login loginCmd `cmd:"" group:"setup" help:"Let callsync into a CRM through the browser, where it uses OAuth."`
 
 	Status     statusCmd     `cmd:"" group:"look" help:"Say how the daemon and its destinations are doing."`
@@ -48,8 +47,8 @@ type commands struct {
 	Show       showCmd       `cmd:"" group:"look" help:"Explain one call: deliveries, revisions, what was written where and why."`
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List deliveries, accepted or not, newest first."`
 	Plan       planCmd       `cmd:"" group:"look" help:"Show what syncing would do, without doing it."`
-
-	Sample sampleCmd `cmd:"" group:"look" help:"Fetch an agent's sample payload from 11x and plan it."`
+	Sample     sampleCmd     `cmd:"" group:"look" help:"Fetch an agent's sample payload from 11x and plan it."`
+	Version    versionCmd    `cmd:"" group:"look" help:"Print the version."`
 
 	Resync  resyncCmd  `cmd:"" group:"act" help:"Sync calls again; only differences are sent."`
 	Pause   pauseCmd   `cmd:"" group:"act" help:"Stop syncing to a destination; deliveries are still journalled."`
@@ -58,8 +57,6 @@ type commands struct {
 	Export  exportCmd  `cmd:"" group:"act" help:"Write calls with every revision as JSON lines."`
 	Import  importCmd  `cmd:"" group:"act" help:"Take calls in from JSON lines, as if they had been delivered."`
 	Backup  backupCmd  `cmd:"" group:"act" help:"Write a consistent copy of the journal."`
-
-	Version versionCmd `cmd:"" group:"look" help:"Print the version."`
 }
 
 func main() {
