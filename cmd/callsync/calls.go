@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/callsync/callsync/admin"
@@ -75,7 +76,49 @@ func (c *callsCmd) Run(ctx context.Context, a *app) error {
 	if answer.More {
 		a.out.f("… there are more: --limit, --since and --until choose which\n")
 	}
+	if s := store.Status(c.State); s == store.Failed || s == store.Retrying {
+		printCauses(a.out, answer.Calls, s)
+	}
 	return nil
+}
+
+// A cause is why calls did not get through to a destination.
+type cause struct {
+	destination string
+	problem     store.Problem
+	calls       []string
+}
+
+// printCauses groups calls by what stopped them, the most frequent first: many
+// calls fail for one reason.
+func printCauses(p *printer, calls []store.CallView, status store.Status) {
+	var causes []*cause
+	for _, call := range calls {
+		for name, state := range call.States {
+			if state.Status != status || state.Problem == nil {
+				continue
+			}
+			i := slices.IndexFunc(causes, func(c *cause) bool {
+				return c.destination == name && c.problem.Code == state.Problem.Code && c.problem.Text == state.Problem.Text
+			})
+			if i < 0 {
+				i = len(causes)
+				causes = append(causes, &cause{destination: name, problem: *state.Problem})
+			}
+			causes[i].calls = append(causes[i].calls, call.ID)
+		}
+	}
+	slices.SortStableFunc(causes, func(a, b *cause) int { return len(b.calls) - len(a.calls) })
+	for _, c := range causes {
+		p.f("\n%s at %s: %s\n", count(len(c.calls), "call"), styled{c.destination, bold}, styled{c.problem.Text, red})
+		if c.problem.Hint != "" {
+			p.f("  %s\n", c.problem.Hint)
+		}
+		p.f("  %s\n", most(c.calls, 3))
+	}
+	if len(causes) > 0 && status == store.Failed {
+		p.f("\nOnce the cause is mended, `callsync resync --state failed` sends them again.\n")
+	}
 }
 
 func resultOf(c store.Call) string {
