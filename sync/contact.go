@@ -272,6 +272,7 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 		p.changed = p.changed || !maps.EqualFunc(before, p.applied.Claims, slices.Equal)
 		force := slices.ContainsFunc(calls, func(it *item) bool { return it.work.State.Force })
 		ce.diffs = diffWants(ce.wants, p.applied.Properties, force)
+		p.unclaim(ce.wants, ce.diffs)
 		if p.ref.IsZero() {
 			for i := range ce.diffs {
 				ce.diffs[i].step = write
@@ -282,6 +283,21 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 		edits = append(edits, ce)
 	}
 	return edits, asks
+}
+
+// unclaim forgets whose claim brought a value that stays although nobody claims
+// it any more, before anything is sent: a second attempt shall decide the same.
+func (p *person) unclaim(wants []want, diffs []diff) {
+	for _, w := range wants {
+		name := w.field.Name
+		a, applied := p.applied.Properties[name]
+		undecided := slices.ContainsFunc(diffs, func(d diff) bool { return d.field.Name == name })
+		if w.call == "" && a.Call != "" && applied && !undecided {
+			a.Call, a.At = "", time.Time{}
+			p.applied.Properties[name] = a
+			p.changed = true
+		}
+	}
 }
 
 func contactLookups(edits []*contactEdit) []diff {

@@ -22,6 +22,7 @@ const (
 const (
 	keptWritten = "callsync wrote another value before, and this field is written only when empty"
 	keptFilled  = "the CRM already had a value"
+	keptSame    = "the CRM had this value already"
 	keptEdited  = "a person changed it in the CRM"
 )
 
@@ -112,10 +113,17 @@ func asked(diffs []diff) []string {
 }
 
 // answer decides an asked property, now that the CRM's value is known. An empty
-// reason with write false means the CRM holds the wanted value already.
+// reason with write false means the CRM holds the wanted value already, written
+// by callsync. A value that somebody else set stays theirs, also when it is the
+// wanted one: it is neither replaced nor taken back later.
 func (d diff) answer(present, wire string) (write bool, kept string) {
+	last := wrote(d.applied)
+	ours := same(last, d.applied.Wire, present) || d.applied.Unsure && crm.Same(d.applied.Sent, present)
 	if same(d.field.Value, wire, present) {
-		return false, ""
+		if ours || present == "" {
+			return false, ""
+		}
+		return false, keptSame
 	}
 	if d.field.Write == crm.IfEmpty {
 		if present == "" {
@@ -123,8 +131,6 @@ func (d diff) answer(present, wire string) (write bool, kept string) {
 		}
 		return false, keptFilled
 	}
-	last := wrote(d.applied)
-	ours := same(last, d.applied.Wire, present) || d.applied.Unsure && crm.Same(d.applied.Sent, present)
 	switch {
 	case ours:
 		return true, ""

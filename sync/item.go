@@ -88,8 +88,7 @@ type person struct {
 	left    []*item         // calls that used to be theirs
 	keys    map[string]bool // identity keys that may be taken to mean this person
 	applied store.Person
-	moved   []crm.Ref // earlier names of this person
-	changed bool      // applied has to be stored
+	changed bool // applied has to be stored
 }
 
 // unborn is where the journal keeps what is being sent to create somebody who has

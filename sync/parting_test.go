@@ -1,0 +1,79 @@
+package sync_test
+
+import (
+	"testing"
+
+	"github.com/callsync/callsync/crm"
+)
+
+// A call that turns out to be somebody else's takes back what callsync wrote
+// because of it, and nothing that stood there before, however often the request
+// fails.
+func TestLeavingTakesNothingButItsOwn(t *testing.T) {
+	for name, failures := range map[string]int{"at once": 0, "after failures": 3} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				theirs := crm.Ref{Object: "contacts", ID: "900"}
+				w.crm.records[theirs] = &fakeRecord{props: map[string]string{"phone": ann, "first": "Ann", "title": "Head"}}
+				w.deliver(call("c1", "phoneNumber", ann, "first", "Ann", "title", "Head", "score", "hot", "callResult", result("x")))
+				w.settle()
+				w.wantProp(theirs, "score", "hot")
+
+				left := failures
+				w.crm.mu.Lock()
+				w.crm.fault = func(op string) (error, bool) {
+					if op != "write" || left == 0 {
+						return nil, false
+					}
+					left--
+					return &crm.Error{Kind: crm.Transient, Op: op, Status: 502}, false
+				}
+				w.crm.mu.Unlock()
+				w.deliver(call("c1", "phoneNumber", "+15551230002", "callResult", result("x")))
+				w.settle()
+				w.wantProp(theirs, "phone", ann)
+				w.wantProp(theirs, "first", "Ann")
+				w.wantProp(theirs, "title", "Head")
+				w.wantProp(theirs, "score", "")
+			})
+		})
+	}
+}
+
+// What callsync fills in only where nothing stands stays with a contact whose
+// call leaves, also when the request that tells them has to be repeated.
+func TestLeavingKeepsWhatWasFilledIn(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "first", "Ann", "score", "hot", "callResult", result("x")))
+		w.settle()
+		contact := w.wantLive("contacts", 1)[0]
+		left := 3
+		w.crm.mu.Lock()
+		w.crm.fault = func(op string) (error, bool) {
+			if op != "write" || left == 0 {
+				return nil, false
+			}
+			left--
+			return &crm.Error{Kind: crm.Transient, Op: op, Status: 502}, false
+		}
+		w.crm.mu.Unlock()
+		w.deliver(call("c1", "phoneNumber", "+15551230002", "callResult", result("x")))
+		w.settle()
+		w.wantProp(contact, "first", "Ann")
+		w.wantProp(contact, "score", "")
+	})
+}
+
+// A value that a person had set before callsync came is theirs, also when the
+// call said the same: a later call does not replace it.
+func TestSameValueIsNotOurs(t *testing.T) {
+	inWorld(t, func(w *world) {
+		theirs := crm.Ref{Object: "contacts", ID: "900"}
+		w.crm.records[theirs] = &fakeRecord{props: map[string]string{"phone": ann, "title": "Head"}}
+		w.deliver(call("c1", "phoneNumber", ann, "title", "Head", "callResult", result("x")))
+		w.settle()
+		w.deliver(call("c2", "phoneNumber", ann, "title", "Chief", "scheduledAt", "2025-02-01T00:00:00Z", "callResult", result("y")))
+		w.settle()
+		w.wantProp(theirs, "title", "Head")
+	})
+}
