@@ -45,7 +45,7 @@ func drawFault(r *rand.Rand, account int, name string) disturbance {
 		own.account, own.rounds = d.account, d.rounds
 		return own
 	}
-	f := sandbox.Fault{When: sandbox.Before, Times: 1 + r.IntN(5), Skip: r.IntN(4), Seed: r.Uint64()}
+	f := sandbox.Fault{When: sandbox.Before, Times: 1 + r.IntN(8), Skip: r.IntN(3), Seed: r.Uint64()}
 	if r.IntN(2) == 0 {
 		f.When = sandbox.After
 	}

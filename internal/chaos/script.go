@@ -44,7 +44,7 @@ func newScript(seed uint64, accounts, kills int) *script {
 			}
 		}
 		for i := range accounts {
-			if r.IntN(5) == 0 {
+			for r.IntN(5) < 2 {
 				x.begin = append(x.begin, disturbance{account: i})
 			}
 			if r.IntN(12) == 0 {
