@@ -127,7 +127,7 @@ func e164(r *run, a []any) (any, error) {
 // extension answers the digits of an extension; "" for anything else.
 func extension(s string) string {
 	s = strings.TrimSpace(s)
-	s = strings.TrimLeft(strings.ToLower(s), "ext.x#: ")
+	s = strings.TrimLeft(strings.ToLower(s), "ext.#: ")
 	if s == "" || len(s) > 10 || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsDigit(r) || r > '9' }) {
 		return ""
 	}

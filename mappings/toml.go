@@ -65,14 +65,6 @@ func (n *node) get(name string) *node {
 	return nil
 }
 
-func (n *node) names() []string {
-	var names []string
-	for _, e := range n.entries {
-		names = append(names, e.name)
-	}
-	return names
-}
-
 // A document turns offsets of a TOML text into positions.
 type document struct {
 	file  string

@@ -33,9 +33,6 @@ func (k key) uint64(n uint64) key { return binary.BigEndian.AppendUint64(k, n) }
 
 func (k key) uint32(n uint32) key { return binary.BigEndian.AppendUint32(k, n) }
 
-// timeSize is the length of a time in a key: seconds, then nanoseconds.
-const timeSize = 12
-
 func (k key) time(t time.Time) key {
 	k = k.uint64(uint64(t.Unix()) ^ 1<<63)
 	return k.uint32(uint32(t.Nanosecond()))

@@ -14,7 +14,8 @@ const (
 	policyDay        = "DAILY"
 )
 
-const tenSeconds = 10 * time.Second
+// rolling is the span in which TenSecondLimit counts.
+const rolling = 10 * time.Second
 
 // limiter counts requests by the server's clock.
 type limiter struct {
@@ -66,7 +67,7 @@ func (s *Server) spend(header http.Header, now time.Time, g *grant, search bool)
 		app = &window{}
 		l.apps[g] = app
 	}
-	made := app.within(now, tenSeconds)
+	made := app.within(now, rolling)
 	today := l.usedToday(now, s.opts.Zone)
 	inWindow := set.TenSecondLimit > 0 && (!search || set.SearchesCountInWindow)
 
@@ -80,7 +81,7 @@ func (s *Server) spend(header http.Header, now time.Time, g *grant, search bool)
 	case search && set.SearchesPerSecond > 0 && l.searches.within(now, time.Second) >= set.SearchesPerSecond:
 		fail, wait = tooMany(policySecond), time.Second
 	case inWindow && made >= set.TenSecondLimit:
-		fail, wait = tooMany(policyTenSeconds), app.at[0].Add(tenSeconds).Sub(now)
+		fail, wait = tooMany(policyTenSeconds), app.at[0].Add(rolling).Sub(now)
 	default:
 		if search && set.SearchesPerSecond > 0 {
 			l.searches.at = append(l.searches.at, now)
@@ -106,7 +107,7 @@ func (set *Settings) rateHeaders(header http.Header, g *grant, made, today int) 
 	if set.TenSecondLimit > 0 {
 		number("Max", set.TenSecondLimit)
 		number("Remaining", set.TenSecondLimit-made)
-		number("Interval-Milliseconds", int(tenSeconds/time.Millisecond))
+		number("Interval-Milliseconds", int(rolling/time.Millisecond))
 	}
 	if set.DailyLimit > 0 && !g.oauth {
 		number("Daily", set.DailyLimit)
