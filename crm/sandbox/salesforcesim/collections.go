@@ -61,18 +61,10 @@ func (s *Server) collectionUpdate(w http.ResponseWriter, r *http.Request, c *cal
 
 func (s *Server) collectionUpsert(w http.ResponseWriter, r *http.Request, c *call, parts []string) {
 	s.mu.RLock()
-	o := c.g.object(parts[2])
-	var f *field
-	if o != nil {
-		f = o.field(parts[3])
-	}
+	o, f, e := c.upsertKey(parts[2], parts[3])
 	s.mu.RUnlock()
-	if o == nil || o.tooling {
-		refuse(w, errNotFound)
-		return
-	}
-	if f == nil || !f.is(externalID) {
-		refuse(w, bad("INVALID_FIELD", "Field name provided, "+parts[3]+" is not an External ID or indexed field for "+o.Name))
+	if e != nil {
+		refuse(w, e)
 		return
 	}
 	s.saveCollection(w, r, c, func(c *call, rec map[string]any) item {
@@ -92,6 +84,19 @@ func (s *Server) collectionUpsert(w http.ResponseWriter, r *http.Request, c *cal
 		}
 		return it
 	}, func(c *call, it item) saved { return c.upsert(o, f, it.key, it.vals) }, true)
+}
+
+// upsertKey finds the object and the external id that a collection's URL names.
+func (c *call) upsertKey(typeName, name string) (*object, *field, *apiError) {
+	o := c.g.object(typeName)
+	if o == nil || o.tooling {
+		return nil, nil, errNotFound
+	}
+	f := o.field(name)
+	if f == nil || !f.is(externalID) {
+		return nil, nil, bad("INVALID_FIELD", "Field name provided, "+name+" is not an External ID or indexed field for "+o.Name)
+	}
+	return o, f, nil
 }
 
 // typed finds a record's type. An unknown one spoils the whole request.

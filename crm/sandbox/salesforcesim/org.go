@@ -102,14 +102,18 @@ func (r *row) flag(name string) bool {
 	return b
 }
 
-// A tx remembers how to take back what was done under it.
-type tx struct{ undo []func() }
+// A tx remembers how to take back what was done under it, and what has to be
+// worked out anew from the records once that is done.
+type tx struct{ undo, settle []func() }
 
 func (t *tx) rollback() {
 	for _, f := range slices.Backward(t.undo) {
 		f()
 	}
-	t.undo = nil
+	for _, f := range t.settle {
+		f()
+	}
+	t.undo, t.settle = nil, nil
 }
 
 const (

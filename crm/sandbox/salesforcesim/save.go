@@ -292,7 +292,7 @@ func (c *call) after(r *row) {
 	switch r.object.Name {
 	case "PermissionSet", "PermissionSetAssignment", "FieldPermissions":
 		c.g.applySecurity()
-		c.tx.undo = append(c.tx.undo, c.g.applySecurity)
+		c.tx.settle = append(c.tx.settle, c.g.applySecurity)
 	case "Account":
 		c.mirrorPerson(r)
 	}

@@ -89,6 +89,12 @@ func TestCustomFieldOnActivity(t *testing.T) {
 		t.Error("a permission set that is assigned to nobody shows the field")
 	}
 	o.create("PermissionSetAssignment", m{"PermissionSetId": set, "AssigneeId": o.sim.UserID()})
+	grants := records("FieldPermissions",
+		m{"ParentId": set, "SobjectType": "Event", "Field": "Event.callsync_key__c", "PermissionsRead": true}, m{"ParentId": set})
+	o.ok("POST", "composite/sobjects", m{"allOrNone": true, "records": grants})
+	if f := o.describeField("Event", "callsync_key__c"); f != nil {
+		t.Error("a grant that was rolled back shows the field")
+	}
 	f := o.describeField("Task", "callsync_key__c")
 	for k, want := range map[string]any{"externalId": true, "unique": true, "idLookup": true, "custom": true, "createable": false, "updateable": false, "length": 255.0, "label": "callsync key"} {
 		if at(f, k) != want {

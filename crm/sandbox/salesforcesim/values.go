@@ -1,7 +1,6 @@
 package salesforcesim
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -26,12 +25,10 @@ func decodeJSON(r io.Reader, v any) *apiError {
 		err = errors.New("unexpected content after the end of the body")
 	}
 	if errors.Is(err, io.EOF) {
-		err = errors.New("Unexpected end-of-input")
+		err = errors.New("unexpected end of the body")
 	}
 	return parseError("%v", err)
 }
-
-func decodeBytes(b []byte, v any) *apiError { return decodeJSON(bytes.NewReader(b), v) }
 
 // kindName names a JSON value the way the parser's messages do.
 func kindName(v any) string {
