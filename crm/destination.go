@@ -25,7 +25,8 @@ type Destination interface {
 
 	// FindPeople looks for the people the queries describe. Answer i lists the
 	// candidates for query i, in no particular order, and is empty when there is
-	// none. Search indexes lag: somebody created seconds ago may be missing.
+	// none. Once a known id leads to somebody, the query's other rules need not
+	// be searched. Search indexes lag: somebody created seconds ago may be missing.
 	FindPeople(ctx context.Context, queries []PersonQuery) ([][]Candidate, error)
 
 	// Locate finds records by callsync's key. Answer i is for keys[i].
@@ -136,7 +137,8 @@ type Change struct {
 	CallID     string // for logs and tracing; the newest, if several calls share it
 }
 
-// A Result answers a [Change].
+// A Result answers a [Change]. A Create with both an ID and an Err made the
+// record but not all of its associations.
 type Result struct {
 	ID  string
 	Err error

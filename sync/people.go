@@ -138,6 +138,7 @@ type pick struct {
 	ref    crm.Ref
 	how    string
 	asked  string
+	byID   bool
 	keys   []crm.Match // rules that lead to this person, or to nobody
 	others []crm.Candidate
 }
@@ -174,6 +175,9 @@ func choose(want crm.Person, known map[string]store.Identity, found []crm.Candid
 		slices.SortFunc(hits, func(a, b crm.Candidate) int { return better(want.Objects, a, b) })
 		best := hits[0]
 		pk.ref, pk.asked = best.Ref, best.Asked
+		if m.Kind == crm.MatchID {
+			pk.byID, pk.keys = true, []crm.Match{m}
+		}
 		pk.how = fmt.Sprintf("found by rule %d, %s", m.Rule+1, label(m))
 		pk.others = without(hits, best.Ref)
 		if !best.Exact {
@@ -183,8 +187,11 @@ func choose(want crm.Person, known map[string]store.Identity, found []crm.Candid
 			pk.how += fmt.Sprintf("; the best of %d: %s", len(pk.others)+1, reason(want.Objects, best, pk.others[0]))
 		}
 	}
-	if pk.ref.IsZero() {
+	switch {
+	case pk.ref.IsZero():
 		pk.keys = nil
+	case pk.byID: // the CRM had no need to search by the other rules
+		pk.keys = pk.keys[:1]
 	}
 	return pk
 }

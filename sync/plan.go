@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/julian"
@@ -100,7 +101,7 @@ func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
 		return pp
 	}
 	if c := it.work.State.Person; c != nil && !c.IsZero() {
-		pp.Ref, pp.How = c.Ref, c.How
+		pp.Object, pp.Ref, pp.How = c.Object, c.Ref, c.How
 		known := applied[c.Ref]
 		known.Claims = maps.Clone(known.Claims)
 		wants := stake(&known, c.Object, []*item{it}, nil)
@@ -110,7 +111,7 @@ func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
 	}
 	switch {
 	case want.Create != "" && want.Key != "":
-		pp.Op = crm.Create
+		pp.Op, pp.Object = crm.Create, want.Create
 		pp.How = fmt.Sprintf("looked up when synced; created in %s if nobody is found", want.Create)
 	case it.want.Person.Unlinked || want.Create == "":
 		pp.How = "looked up when synced; not created"
@@ -123,10 +124,17 @@ func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
 	return pp
 }
 
+// notWritten begins the note of a change that will not be sent.
+const notWritten = "not written: "
+
+// MayWrite reports whether the change would be sent, as far as is known before
+// the CRM is asked.
+func (c *PropertyChange) MayWrite() bool { return !strings.HasPrefix(c.Note, notWritten) }
+
 // opOf is Update if any of the changes may be written.
 func opOf(changes []PropertyChange) crm.Op {
 	for _, c := range changes {
-		if c.Note != "not written: "+keptWritten {
+		if c.MayWrite() {
 			return crm.Update
 		}
 	}

@@ -357,6 +357,10 @@ func (r *round) recordResult(j *job, res crm.Result) {
 		r.applied(j)
 		return
 	}
+	if j.op == crm.Create && res.ID != "" { // it exists, but not all of it was done
+		j.op, j.row.ID, j.row.Intent = crm.Update, res.ID, time.Time{}
+		r.setRecord(j.item, j.row)
+	}
 	switch kind := crm.KindOf(res.Err); {
 	case kind == crm.Gone && j.op == crm.Archive:
 		j.row.Gone = r.now

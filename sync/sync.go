@@ -48,7 +48,8 @@ const None crm.Op = "none"
 
 // A PersonPlan is what becomes of the person a call belongs to.
 type PersonPlan struct {
-	Op      crm.Op           `json:"op"` // create, update, none
+	Op      crm.Op           `json:"op"`               // create, update, none
+	Object  string           `json:"object,omitempty"` // "" when no type would be created and none is known
 	Ref     crm.Ref          `json:"ref,omitzero"`
 	How     string           `json:"how"` // "known", "created", "looked up when synced", …
 	Match   []crm.Match      `json:"match,omitempty"`
