@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	gosync "sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,8 @@ import (
 // A loop stands in for a sync loop: it plans one record a call.
 type loop struct {
 	health  sync.Health
-	planned [][]store.Work
+	mu      gosync.Mutex
+	planned [][]store.Work // guarded by mu
 }
 
 func (l *loop) Health() sync.Health { return l.health }
@@ -44,7 +46,9 @@ func (l *loop) Unpause(context.Context) error {
 }
 
 func (l *loop) Plan(_ context.Context, work []store.Work) ([]sync.CallPlan, error) {
+	l.mu.Lock()
 	l.planned = append(l.planned, work)
+	l.mu.Unlock()
 	var plans []sync.CallPlan
 	for _, w := range work {
 		op := crm.Create

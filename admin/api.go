@@ -137,6 +137,9 @@ type PlanTotals struct {
 	Calls   int            `json:"calls"`
 	Writing int            `json:"writing"` // plans by which something would be sent
 	Records map[crm.Op]int `json:"records"` // people included, by what would become of them
+	// Objects is Records by object type; "person" stands for people whose type
+	// shows only when they are looked up.
+	Objects map[string]map[crm.Op]int `json:"objects"`
 	// Properties counts the changes by object type and property, such as
 	// "calls.hs_call_title".
 	Properties map[string]int `json:"properties"`

@@ -1,13 +1,14 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"net/http"
+	"runtime"
 	"slices"
 	"time"
 
-	"github.com/callsync/callsync/crm"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 	"github.com/callsync/callsync/sync"
@@ -123,16 +124,7 @@ func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel 
 	err := s.eachChunk(ctx, sel, func(ids []string) error {
 		totals.t.Calls += len(ids)
 		for _, d := range destinations {
-			work, err := s.Journal.Load(ctx, d.Name, ids)
-			if err != nil {
-				return err
-			}
-			for i := range work {
-				if adjust != nil {
-					adjust(&work[i])
-				}
-			}
-			plans, err := d.Sync.Plan(ctx, work)
+			plans, err := s.planChunk(ctx, d, ids, adjust)
 			if err != nil {
 				return err
 			}
@@ -144,6 +136,32 @@ func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel 
 		return nil, err
 	}
 	return totals.plans(), nil
+}
+
+// planChunk plans calls on all processors, since rendering is what takes time.
+// adjust may be nil.
+func (s *Server) planChunk(ctx context.Context, d Destination, ids []string, adjust func(*store.Work)) ([]sync.CallPlan, error) {
+	share := max(1, (len(ids)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	parts := slices.Collect(slices.Chunk(ids, share))
+	plans := make([][]sync.CallPlan, len(parts))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, part := range parts {
+		g.Go(func() error {
+			work, err := s.Journal.Load(ctx, d.Name, part)
+			if err != nil {
+				return err
+			}
+			for i := range work {
+				if adjust != nil {
+					adjust(&work[i])
+				}
+			}
+			plans[i], err = d.Sync.Plan(ctx, work)
+			return err
+		})
+	}
+	err := g.Wait()
+	return slices.Concat(plans...), err
 }
 
 func (s *Server) resync(r *http.Request) (any, error) {
@@ -195,11 +213,7 @@ func (s *Server) resync(r *http.Request) (any, error) {
 
 // changed leaves out the calls for which nothing would be sent.
 func (s *Server) changed(ctx context.Context, d Destination, ids []string) ([]string, error) {
-	work, err := s.Journal.Load(ctx, d.Name, ids)
-	if err != nil {
-		return nil, err
-	}
-	plans, err := d.Sync.Plan(ctx, work)
+	plans, err := s.planChunk(ctx, d, ids, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -256,55 +270,4 @@ func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []stri
 		return nil
 	}
 	return f(ids)
-}
-
-// A tally sums plans up and keeps the first ones.
-type tally struct {
-	t    PlanTotals
-	kept []sync.CallPlan
-}
-
-func newTally(calls int) *tally {
-	return &tally{t: PlanTotals{Calls: calls, Records: map[crm.Op]int{}, Properties: map[string]int{}, Statuses: map[string]int{}}, kept: []sync.CallPlan{}}
-}
-
-// add counts plans. Those that write nothing are kept only if idle.
-func (t *tally) add(plans []sync.CallPlan, idle bool) {
-	for _, p := range plans {
-		writes := p.Writes()
-		if writes {
-			t.t.Writing++
-		}
-		t.t.Statuses[string(p.Status)]++
-		for _, r := range p.Records {
-			t.t.Records[r.Op]++
-			t.count(r.Object, r.Changes)
-		}
-		if p.Person.How != "" {
-			t.t.Records[p.Person.Op]++
-			t.count(cmp.Or(p.Person.Ref.Object, "person"), p.Person.Changes)
-		}
-		switch {
-		case !writes && !idle:
-		case len(t.kept) < maxPlans:
-			t.kept = append(t.kept, p)
-		default:
-			t.t.Truncated = true
-		}
-	}
-}
-
-func (t *tally) count(object string, changes []sync.PropertyChange) {
-	for _, c := range changes {
-		t.t.Properties[object+"."+c.Name]++
-	}
-}
-
-func (t *tally) plans() *Plans { return &Plans{Totals: t.t, Plans: t.kept} }
-
-// Sum sums plans up as the API does, for plans made without it.
-func Sum(plans []sync.CallPlan) Plans {
-	t := newTally(len(plans))
-	t.add(plans, true)
-	return *t.plans()
 }
