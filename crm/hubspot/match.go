@@ -84,11 +84,8 @@ func (m *matcher) add(o record) {
 	m.people = append(m.people, someone)
 	for name, value := range o.Properties {
 		texts := []string{value}
-		switch {
-		case name == moreEmails:
+		if name == moreEmails {
 			texts = strings.Split(value, ";")
-		case strings.ContainsAny(value, "0123456789") && !strings.Contains(value, "@"):
-			texts = append(texts, m.parse(value).National)
 		}
 		for _, t := range texts {
 			key := fold(t)

@@ -67,6 +67,8 @@ func TestFindPeople(t *testing.T) {
 		{"same digits, other region assumed", "DE", map[string]string{"phone": "555 1234567"}, []crm.Match{byPhone(0, "+15551234567")}, 0, false},
 		{"exact property", "US", map[string]string{"firstname": "Ann", "jobtitle": "CTO-7"}, []crm.Match{byExact(0, "jobtitle", "CTO-7")}, 0, true},
 		{"exact property in another case", "US", map[string]string{"firstname": "Ann", "jobtitle": "cto-7"}, []crm.Match{byExact(0, "jobtitle", "CTO-7")}, 0, false},
+		{"phone in another property", "US", map[string]string{"lastname": "A", "company": "+15551234567"}, []crm.Match{{Property: "company", Value: "+15551234567", Kind: crm.MatchPhone}}, 0, true},
+		{"phone in another property, local", "US", map[string]string{"lastname": "A", "company": "5551234567"}, []crm.Match{{Property: "company", Value: "+15551234567", Kind: crm.MatchPhone}}, 0, true},
 		{"second rule", "US", map[string]string{"phone": "5551234567"}, []crm.Match{byEmail(0, "ann@example.com"), byPhone(3, "+15551234567")}, 3, true},
 		{"first of two rules", "US", map[string]string{"email": "ann@example.com", "phone": "5551234567"}, []crm.Match{byEmail(1, "ann@example.com"), byPhone(3, "+15551234567")}, 1, true},
 		{"unusable phone", "US", map[string]string{"email": "ann@example.com"}, []crm.Match{byPhone(0, "anonymous")}, -1, false},
@@ -89,7 +91,7 @@ func TestFindPeople(t *testing.T) {
 			if len(found) != 1 || found[0].ID != id || found[0].Object != "contacts" {
 				t.Fatalf("found %+v, want contact %s", found, id)
 			}
-			if c := found[0]; c.Rule != test.rule || c.Exact != test.exact || c.Modified.IsZero() {
+			if c := found[0]; c.Rule != test.rule || c.Exact != test.exact || c.Modified.IsZero() || c.Asked != "" {
 				t.Errorf("found by rule %d, exact %v, modified %v; want rule %d, exact %v", c.Rule, c.Exact, c.Modified, test.rule, test.exact)
 			}
 		})

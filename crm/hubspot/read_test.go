@@ -233,3 +233,38 @@ func TestGDPRDeleted(t *testing.T) {
 		t.Errorf("hint: %s", e.Hint)
 	}
 }
+
+// Associations come in pages, and a contact's only company is its primary one
+// even where HubSpot does not say so.
+func TestRelatedPages(t *testing.T) {
+	pages := map[string]string{
+		"":  `{"from":{"id":"7"},"to":[{"toObjectId":1,"associationTypes":[]}],"paging":{"next":{"after":"1"}}}`,
+		"1": `{"from":{"id":"7"},"to":[{"toObjectId":"2","associationTypes":[]}]}`,
+	}
+	d := against(t, func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Inputs []struct{ ID, After string } `json:"inputs"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		switch r.URL.Path {
+		case "/crm/associations/2026-03/contacts/deals/batch/read":
+			answer(200, `{"results":[`+pages[body.Inputs[0].After]+`]}`)(w, r)
+		case "/crm/associations/2026-03/contacts/companies/batch/read":
+			answer(200, `{"results":[{"from":{"id":"7"},"to":[{"toObjectId":9,"associationTypes":[{"category":"HUBSPOT_DEFINED","typeId":279}]}]}]}`)(w, r)
+		default:
+			answer(200, `{"results":[{"id":"1","properties":{"hs_is_closed":"false"}},{"id":"2","properties":{"hs_is_closed":"false"}}]}`)(w, r)
+		}
+	})
+	person := crm.Ref{Object: "contacts", ID: "7"}
+	got, err := d.Related(t.Context(), []crm.RelatedQuery{
+		{Person: person, Relation: crm.Relation{Object: "deals", Which: "open"}},
+		{Person: person, Relation: crm.Relation{Object: "companies", Which: "primary"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]crm.Ref{{{Object: "deals", ID: "1"}, {Object: "deals", ID: "2"}}, {{Object: "companies", ID: "9"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

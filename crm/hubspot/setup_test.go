@@ -33,7 +33,8 @@ func TestSetup(t *testing.T) {
 	p := openBare(t)
 	declared := []crm.Property{
 		{Object: "contacts", Name: "julian_score", Type: crm.TypeNumber, Label: "Julian score"},
-		{Object: "contacts", Name: "email", Type: crm.TypeString}, // there already
+		{Object: "contacts", Name: "julian_score", Type: crm.TypeNumber}, // declared twice
+		{Object: "contacts", Name: "email", Type: crm.TypeString},        // there already
 		{Object: "notes", Name: "julian_mood", Type: crm.TypeEnum, Options: []crm.Option{{Value: "good"}, {Value: "bad", Label: "Bad"}}},
 	}
 	steps := p.plan(declared...)
