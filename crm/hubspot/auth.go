@@ -97,7 +97,7 @@ func (a *authorizer) token(ctx context.Context) (*oauth2.Token, error) {
 		return a.static, nil
 	}
 	if err := a.lock.acquire(ctx); err != nil {
-		return nil, unreachable("oauth token", err)
+		return nil, unsent("oauth token", err)
 	}
 	defer a.lock.release()
 	if a.good(a.current) {

@@ -122,6 +122,11 @@ func (p *Portal) read(r request, sent []byte, a *answer, out any) (refusal, erro
 	return refusal{}, nil
 }
 
+// unsent is the error of a request whose caller left before its turn came.
+func unsent(op string, err error) *crm.Error {
+	return &crm.Error{Kind: crm.Transient, Op: op, Message: "not sent: " + err.Error(), Err: err}
+}
+
 // unreachable is the error of a request that got no answer. Whether HubSpot
 // carried it out is not known.
 func unreachable(op string, err error) *crm.Error {

@@ -253,3 +253,16 @@ func TestReadRefusedWhole(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// In a multi-status answer every input has its own fate.
+func TestMultiStatusKinds(t *testing.T) {
+	d := against(t, answer(http.StatusMultiStatus, `{"status":"COMPLETE","results":[{"id":"9","objectWriteTraceId":"1","properties":{}}],"numErrors":2,"errors":[
+		{"status":"error","category":"INTERNAL_ERROR","message":"try again","context":{"objectWriteTraceId":["0"]}},
+		{"status":"error","category":"VALIDATION_ERROR","message":"no","context":{"objectWriteTraceId":["2"]}}]}`))
+	results := d.Write(t.Context(), calls(3, ""))
+	asError(t, results[0], crm.Transient)
+	if results[1].Err != nil || results[1].ID != "9" {
+		t.Errorf("got %+v", results[1])
+	}
+	asError(t, results[2], crm.Permanent)
+}

@@ -40,7 +40,7 @@ func newDirectory(now func() time.Time, load func(context.Context) (map[string]s
 // find returns the ids of those names that the list has.
 func (d *directory) find(ctx context.Context, names []string) (map[string]string, error) {
 	if err := d.lock.acquire(ctx); err != nil {
-		return nil, err
+		return nil, unsent("lookup", err)
 	}
 	defer d.lock.release()
 	found, complete := d.known(names)

@@ -116,11 +116,11 @@ func (p *pacer) admit(ctx context.Context, r request) (release func(), err error
 			held = append(held, b)
 		case <-ctx.Done():
 			release()
-			return nil, unreachable(r.op, ctx.Err())
+			return nil, unsent(r.op, ctx.Err())
 		}
 		if err := p.wait(ctx, b); err != nil {
 			release()
-			return nil, unreachable(r.op, err)
+			return nil, unsent(r.op, err)
 		}
 	}
 	if err := p.withinQuota(r.op); err != nil {

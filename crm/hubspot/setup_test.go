@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
 )
 
 func (p *account) plan(declared ...crm.Property) []crm.SetupStep {
@@ -176,6 +177,18 @@ func TestProbe(t *testing.T) {
 	}
 	if got := texts(p.plan()); !slices.Contains(got, "string property callsync_key on calls") || !slices.Contains(got, "unique string property callsync_key on tasks") {
 		t.Errorf("the plan after the probe: %v", got)
+	}
+}
+
+func TestSetupWithoutScope(t *testing.T) {
+	p := openBare(t, func(o *simOptions, s *crm.Settings) {
+		s.AccessToken = "narrow"
+		o.Tokens = []hubspotsim.Token{{Value: "narrow", Scopes: []string{"crm.objects.contacts.read", "crm.schemas.contacts.read"}}}
+	})
+	err := p.inspector().Setup(t.Context(), p.plan())
+	e := asError(t, crm.Result{Err: err}, crm.Credential)
+	if e.Code != "MISSING_SCOPES" || !strings.Contains(e.Hint, "crm.schemas.contacts.write") {
+		t.Errorf("%v: %s", e, e.Hint)
 	}
 }
 
