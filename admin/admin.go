@@ -112,8 +112,8 @@ func New(o Options) *Server {
 	s.route("GET /api/v1/calls/{id}", s.call)
 	s.route("GET /api/v1/calls/{id}/explain", s.explain)
 	s.route("GET /api/v1/deliveries", s.deliveries)
-	s.route("POST /api/v1/plan", s.plan)
-	s.route("POST /api/v1/resync", s.resync)
+	s.long("POST /api/v1/plan", s.plan)
+	s.long("POST /api/v1/resync", s.resync)
 	s.route("POST /api/v1/destinations/{name}/pause", s.pause)
 	s.route("POST /api/v1/destinations/{name}/unpause", s.unpause)
 	s.route("GET /api/v1/destinations/{name}/setup", s.setupPlan)
@@ -139,19 +139,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 
 // route registers a handler whose answer or error is sent as JSON.
 func (s *Server) route(pattern string, h func(*http.Request) (any, error)) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
-		answer, err := h(r)
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		if err := json.NewEncoder(w).Encode(answer); err != nil {
-			s.Logger.Debug("an answer of the admin API was not delivered", "path", r.URL.Path, "error", err)
-		}
-	})
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, h) })
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, h func(*http.Request) (any, error)) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+	answer, err := h(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		s.Logger.Debug("an answer of the admin API was not delivered", "path", r.URL.Path, "error", err)
+	}
 }
 
 // maxRequest bounds a request's body: a payload to plan may be as large as a

@@ -67,6 +67,11 @@ func (s Selection) filter() store.CallFilter {
 	}
 }
 
+// everything reports whether no call is left out.
+func (s Selection) everything() bool {
+	return len(s.IDs) == 0 && s.Since.IsZero() && s.Until.IsZero() && s.Result == "" && s.Agent == "" && s.State == "" && s.Limit == 0
+}
+
 // Calls is the answer of /api/v1/calls.
 type Calls struct {
 	Calls []store.CallView `json:"calls"` // newest first

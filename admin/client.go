@@ -27,6 +27,7 @@ type Client struct {
 	http  *http.Client
 	base  string
 	token string
+	tell  func(Progress) // nil: nobody wants to know
 }
 
 // NewClient returns a client for the daemon that listens on an address as the
@@ -111,12 +112,12 @@ func (c *Client) Deliveries(ctx context.Context, f store.DeliveryFilter) (a Deli
 
 // Plan asks what syncing would do.
 func (c *Client) Plan(ctx context.Context, req PlanRequest) (p Plans, err error) {
-	return p, c.post(ctx, "/api/v1/plan", req, &p)
+	return p, c.postLong(ctx, "/api/v1/plan", req, &p)
 }
 
 // Resync asks for calls to be synced again.
 func (c *Client) Resync(ctx context.Context, req ResyncRequest) (r Resynced, err error) {
-	return r, c.post(ctx, "/api/v1/resync", req, &r)
+	return r, c.postLong(ctx, "/api/v1/resync", req, &r)
 }
 
 // Pause stops a destination until it is unpaused.
@@ -220,6 +221,9 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.tell != nil {
+		req.Header.Set("Accept", progressType)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)

@@ -254,20 +254,36 @@ func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []stri
 		}
 		return nil
 	}
+	var p Progress
+	if sel.everything() {
+		stats, err := s.Journal.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		p.Of = stats.Calls
+	}
 	ids := make([]string, 0, chunk)
+	flush := func() error {
+		if err := f(ids); err != nil {
+			return err
+		}
+		p.Calls += len(ids)
+		tell(ctx, p)
+		ids = ids[:0]
+		return nil
+	}
 	for c, err := range s.Journal.Calls(ctx, sel.filter()) {
 		if err != nil {
 			return err
 		}
 		if ids = append(ids, c.ID); len(ids) == chunk {
-			if err := f(ids); err != nil {
+			if err := flush(); err != nil {
 				return err
 			}
-			ids = ids[:0]
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	return f(ids)
+	return flush()
 }
