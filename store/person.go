@@ -59,14 +59,12 @@ func (p *Person) Top(name string) (c Claim, ok bool) {
 
 // Join adds what is known of old, a person who became p.
 func (p *Person) Join(old Person) {
-	if p.Created == "" {
-		p.Created = old.Created
-	}
 	if p.Properties == nil {
 		p.Properties = make(map[string]Applied, len(old.Properties))
 	}
 	for name, v := range old.Properties {
 		if own, ok := p.Properties[name]; !ok || v.At.After(own.At) {
+			v.Before, v.BeforeKnown = "", false // that was another record
 			p.Properties[name] = v
 		}
 	}

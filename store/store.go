@@ -254,6 +254,7 @@ type State struct {
 	Lane     Lane      `json:"lane,omitempty"`
 	Force    bool      `json:"force,omitempty"`    // the next attempt ignores what was last applied
 	Recreate bool      `json:"recreate,omitempty"` // the next attempt makes anew what was deleted in the CRM
+	Redo     bool      `json:"redo,omitempty"`     // the next attempt writes the call again although it was undone
 	Attempts int       `json:"attempts,omitempty"` // failed ones since the last success
 	SyncedAt time.Time `json:"syncedAt,omitzero"`
 	Revision int       `json:"revision,omitempty"` // of the call that was last applied
@@ -262,6 +263,9 @@ type State struct {
 	Problem  *Problem  `json:"problem,omitempty"`  // the last error, while it matters
 	Warnings []string  `json:"warnings,omitempty"`
 	Person   *Choice   `json:"person,omitempty"`
+	// Undone is when a person had the call taken back from the CRM. Deliveries
+	// and bulk requests leave it so; Redo ends it.
+	Undone time.Time `json:"undone,omitzero"`
 	// Left names people the call belonged to before, from whom what it claimed
 	// has still to be taken.
 	Left []crm.Ref `json:"left,omitempty"`
@@ -298,6 +302,10 @@ type Applied struct {
 	// in: the CRM may hold either. Sent has its lookup resolved.
 	Unsure bool      `json:"unsure,omitempty"`
 	Sent   crm.Value `json:"sent,omitzero"`
+	// Before is what the CRM held before callsync first wrote the property, if it
+	// happened to be read then; on people only.
+	Before      string `json:"before,omitempty"`
+	BeforeKnown bool   `json:"beforeKnown,omitempty"`
 	// Call and At name the call whose claim this was; on people only.
 	Call string    `json:"call,omitempty"`
 	At   time.Time `json:"at,omitzero"`
@@ -344,8 +352,10 @@ type Identity struct {
 type Person struct {
 	Properties map[string]Applied `json:"properties,omitempty"`
 	// Claims are what calls want of each property, newest call first.
-	Claims  map[string][]Claim `json:"claims,omitempty"`
-	Created string             `json:"created,omitempty"` // the call for which callsync created them
+	Claims map[string][]Claim `json:"claims,omitempty"`
+	// Created is the call for which callsync created them. Whoever others became
+	// was not created by that.
+	Created string `json:"created,omitempty"`
 	// MovedTo names who this person became: merged into another, or converted.
 	MovedTo crm.Ref `json:"movedTo,omitzero"`
 }
@@ -375,7 +385,7 @@ type Update struct {
 
 // State updates meet newer wishes: when a delivery or request raised Wanted
 // after the State was loaded, the store keeps the raised Wanted, its Next, Lane,
-// Force and Recreate, and status Pending, and takes the rest from the update.
+// Force, Recreate and Redo, and status Pending, and takes the rest from the update.
 // This is [State.Merge], for implementations to share.
 func (s State) Merge(current State) State {
 	if current.Wanted <= s.Wanted {
@@ -385,7 +395,7 @@ func (s State) Merge(current State) State {
 	s.Status = Pending
 	s.Since = current.Since
 	s.Next, s.Lane = current.Next, current.Lane
-	s.Force, s.Recreate = current.Force, current.Recreate
+	s.Force, s.Recreate, s.Redo = current.Force, current.Recreate, current.Redo
 	return s
 }
 
@@ -395,6 +405,7 @@ type Request struct {
 	Lane     Lane
 	Force    bool
 	Recreate bool
+	Redo     bool // also if the call was undone
 }
 
 // A CallFilter selects calls; zero fields select all.

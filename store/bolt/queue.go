@@ -223,6 +223,7 @@ func requested(old store.State, at time.Time, r store.Request) store.State {
 	s := want(old, at)
 	s.Force = s.Force || r.Force
 	s.Recreate = s.Recreate || r.Recreate
+	s.Redo = s.Redo || r.Redo
 	planned := !old.Next.IsZero()
 	if !planned || old.Lane != store.Live {
 		s.Lane = r.Lane

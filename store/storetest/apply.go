@@ -29,7 +29,7 @@ func testStateWhole(t *testing.T, open Open) {
 	f := start(t, open, "hubspot")
 	f.accepted("call", at(0))
 	want := store.State{
-		Status: store.Failed, Wanted: 1, Done: 1, Since: at(1), Next: at(2), Lane: store.Replay, Force: true, Recreate: true,
+		Status: store.Failed, Wanted: 1, Done: 1, Since: at(1), Next: at(2), Lane: store.Replay, Force: true, Recreate: true, Undone: at(6),
 		Attempts: 3, SyncedAt: at(3), Revision: 1, Mapping: "v1", Reason: "because",
 		Problem: &store.Problem{
 			At: at(4), Kind: crm.Permanent, Record: "call.call#call", Code: "INVALID_OPTION", Text: "no such option",
@@ -54,7 +54,7 @@ func testMerge(t *testing.T, open Open) {
 	loaded := f.load("hubspot", "call").State
 
 	f.deliver(delivery("call", julian.Busy, "corrected meanwhile", at(5)))
-	_, err := f.Request(f.ctx(), "hubspot", []string{"call"}, store.Request{At: at(6), Force: true, Recreate: true})
+	_, err := f.Request(f.ctx(), "hubspot", []string{"call"}, store.Request{At: at(6), Force: true, Recreate: true, Redo: true})
 	f.ok(err)
 
 	done := loaded
@@ -62,7 +62,7 @@ func testMerge(t *testing.T, open Open) {
 	done.Revision, done.Mapping = 1, "v1"
 	f.apply("hubspot", store.Update{States: map[string]store.State{"call": done}})
 	want := store.State{
-		Status: store.Pending, Wanted: 3, Done: 1, Since: at(0), Next: at(5), Force: true, Recreate: true,
+		Status: store.Pending, Wanted: 3, Done: 1, Since: at(0), Next: at(5), Force: true, Recreate: true, Redo: true,
 		SyncedAt: at(7), Revision: 1, Mapping: "v1",
 	}
 	same(t, "state", f.load("hubspot", "call").State, want)
@@ -219,7 +219,7 @@ func testMoved(t *testing.T, open Open) {
 	f.apply("salesforce", store.Update{Moved: map[crm.Ref]crm.Ref{lead: person}})
 	same(t, "people", f.people("salesforce", lead, person), map[crm.Ref]store.Person{
 		lead: {MovedTo: person},
-		person: {Created: "first", Properties: map[string]store.Applied{
+		person: {Properties: map[string]store.Applied{
 			"only old": applied("a", "first", at(1)), "only new": applied("d", "second", at(2)),
 			"older": applied("e", "second", at(2)), "newer": applied("c", "third", at(3)),
 		}},

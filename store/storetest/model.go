@@ -165,6 +165,7 @@ func (m *machine) requestAny(r *rapid.T) {
 	q := store.Request{
 		At: m.now(), Lane: draw(r, []store.Lane{store.Live, store.Replay}, "lane"),
 		Force: rapid.Bool().Draw(r, "force"), Recreate: rapid.Bool().Draw(r, "recreate"),
+		Redo: rapid.Bool().Draw(r, "redo"),
 	}
 	got, err := m.Request(m.ctx(), destination, ids, q)
 	if err != nil {
@@ -188,7 +189,7 @@ func modelRequest(s store.State, q store.Request) store.State {
 	}
 	s.Wanted++
 	s.Status = store.Pending
-	s.Force, s.Recreate = s.Force || q.Force, s.Recreate || q.Recreate
+	s.Force, s.Recreate, s.Redo = s.Force || q.Force, s.Recreate || q.Recreate, s.Redo || q.Redo
 	switch planned := !s.Next.IsZero(); {
 	case !planned:
 		s.Lane, s.Next = q.Lane, q.At

@@ -188,12 +188,12 @@ func testRequestLane(t *testing.T, open Open) {
 func testRequestAddsUp(t *testing.T, open Open) {
 	f := start(t, open, "hubspot")
 	f.accepted("call", at(0))
-	for i, r := range []store.Request{{Force: true}, {Recreate: true}, {}} {
+	for i, r := range []store.Request{{Force: true}, {Recreate: true}, {Redo: true}} {
 		r.At = at(5 + i)
 		_, err := f.Request(f.ctx(), "hubspot", []string{"call"}, r)
 		f.ok(err)
 	}
-	want := store.State{Status: store.Pending, Wanted: 4, Since: at(0), Next: at(0), Force: true, Recreate: true}
+	want := store.State{Status: store.Pending, Wanted: 4, Since: at(0), Next: at(0), Force: true, Recreate: true, Redo: true}
 	same(t, "state", f.load("hubspot", "call").State, want)
 }
 
