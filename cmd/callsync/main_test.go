@@ -333,7 +333,7 @@ func awaitOutput() {
 	pattern := regexp.MustCompile(os.Args[1])
 	err := await(os.Args[1], 30*time.Second, func(context.Context) (bool, error) {
 		out, err := exec.Command("callsync", os.Args[2:]...).CombinedOutput()
-		return pattern.Match(out), fmt.Errorf("%s: %w", out, err)
+		return pattern.Match(out), fmt.Errorf("%s: %v", out, err)
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -200,8 +200,7 @@ func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, o
 		}
 	}
 	watch()
-	quiet := time.NewTimer(settle)
-	quiet.Stop()
+	quiet := time.NewTimer(settle) // once at the start, for an edit before the watch
 	for {
 		select {
 		case <-ctx.Done():
