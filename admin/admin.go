@@ -32,6 +32,7 @@ type Journal interface {
 	sync.History
 	Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error)
 	NextDue(ctx context.Context, destination string) (time.Time, bool, error)
+	Backlog(ctx context.Context, destination string, now time.Time) (store.Backlog, error)
 	Request(ctx context.Context, destination string, callIDs []string, r store.Request) (int, error)
 	Backup(ctx context.Context, w io.Writer) error
 }

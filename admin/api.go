@@ -42,6 +42,8 @@ type JournalStatus struct {
 type DestinationStatus struct {
 	sync.Health
 	Calls map[store.Status]int64 `json:"calls"`
+	// Backlog is what of them is planned, replays apart from live traffic.
+	Backlog store.Backlog `json:"backlog"`
 	// Oldest is since when the oldest call still on its way has been waiting.
 	Oldest      time.Time   `json:"oldest,omitzero"`
 	NextAttempt time.Time   `json:"nextAttempt,omitzero"`

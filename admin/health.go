@@ -47,6 +47,9 @@ func (s *Server) status(r *http.Request) (any, error) {
 		if d.Mapping != nil {
 			at.MappingFile = d.Mapping()
 		}
+		if at.Backlog, err = s.Journal.Backlog(r.Context(), d.Name, s.Now()); err != nil {
+			return nil, err
+		}
 		next, ok, err := s.Journal.NextDue(r.Context(), d.Name)
 		if err != nil {
 			return nil, err

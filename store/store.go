@@ -75,6 +75,9 @@ type Queue interface {
 	// NextDue is the time of the earliest next attempt; ok is false when nothing
 	// is due ever.
 	NextDue(ctx context.Context, destination string) (next time.Time, ok bool, err error)
+	// Backlog counts the planned attempts of a destination. Its cost follows
+	// their number.
+	Backlog(ctx context.Context, destination string, now time.Time) (Backlog, error)
 	// Wake returns a channel that receives soon after something may have become
 	// due for the destination. It is a hint: it may fire for nothing, or be
 	// missed when another process wrote, so a caller also polls. cancel frees it.
@@ -222,6 +225,13 @@ type Due struct {
 	CallID string
 	Next   time.Time
 	Lane   Lane
+}
+
+// A Backlog counts planned attempts.
+type Backlog struct {
+	Live   int `json:"live"`   // due now, in lane Live
+	Replay int `json:"replay"` // due now, in lane Replay
+	Later  int `json:"later"`  // not due yet: waiting for their next attempt
 }
 
 // A Status is where a call stands at a destination.

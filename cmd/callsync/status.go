@@ -90,6 +90,9 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 		states = []string{"none yet"}
 	}
 	p.f("  calls    %s\n", strings.Join(states, ", "))
+	if d.Backlog.Replay > 0 {
+		p.f("  replay   %s to sync again, behind new ones\n", count(d.Backlog.Replay, "call"))
+	}
 	if !d.Oldest.IsZero() {
 		p.f("  oldest   on its way since %s (%s)\n", at(d.Oldest), ago(d.Oldest, now()))
 	}

@@ -68,6 +68,25 @@ func (j *Journal) NextDue(ctx context.Context, destination string) (next time.Ti
 	return next, ok, err
 }
 
+// Backlog implements [store.Queue].
+func (j *Journal) Backlog(ctx context.Context, destination string, now time.Time) (b store.Backlog, err error) {
+	err = j.view(ctx, func(t *bbolt.Tx) error {
+		c := t.Bucket(dueBucket).Cursor()
+		for lane, n := range map[store.Lane]*int{store.Live: &b.Live, store.Replay: &b.Replay} {
+			prefix := duePrefix(destination, lane)
+			for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+				r := keyReader(k[len(prefix):])
+				if r.time().After(now) {
+					n = &b.Later // those that follow are later still
+				}
+				*n++
+			}
+		}
+		return nil
+	})
+	return b, err
+}
+
 // Load implements [store.Queue].
 func (j *Journal) Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error) {
 	var works []store.Work

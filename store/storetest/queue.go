@@ -16,6 +16,7 @@ var queueTests = []test{
 	{"due: not before its time", testDueTime},
 	{"due: as many as asked for", testDueLimit},
 	{"next due", testNextDue},
+	{"backlog", testBacklog},
 	{"load keeps the order and leaves out the unknown", testLoad},
 	{"request makes calls due", testRequest},
 	{"request: a live call stays live", testRequestLane},
@@ -54,6 +55,30 @@ func testDueOrder(t *testing.T, open Open) {
 		{CallID: "live early", Next: at(1)}, {CallID: "live middle", Next: at(2)}, {CallID: "live late", Next: at(30)},
 		{CallID: "replay early", Next: at(-500), Lane: store.Replay}, {CallID: "replay late", Next: at(29), Lane: store.Replay},
 	})
+}
+
+func testBacklog(t *testing.T, open Open) {
+	f := start(t, open, "hubspot")
+	backlog := func(destination string) store.Backlog {
+		b, err := f.Backlog(f.ctx(), destination, at(100))
+		f.ok(err)
+		return b
+	}
+	same(t, "empty", backlog("hubspot"), store.Backlog{})
+	for i, p := range []struct {
+		lane store.Lane
+		next int
+	}{
+		{store.Live, 100}, {store.Live, 101}, {store.Replay, 1}, {store.Replay, 2}, {store.Replay, 100}, {store.Replay, 101}, {store.Live, 200},
+	} {
+		id := fmt.Sprint("call ", i)
+		f.accepted(id, at(i))
+		f.later("hubspot", id, p.lane, at(p.next))
+	}
+	same(t, "due and later", backlog("hubspot"), store.Backlog{Live: 1, Replay: 3, Later: 3})
+	f.finish("hubspot", "call 2", at(101))
+	same(t, "one done", backlog("hubspot"), store.Backlog{Live: 1, Replay: 2, Later: 3})
+	same(t, "elsewhere", backlog("salesforce"), store.Backlog{})
 }
 
 func testDueTime(t *testing.T, open Open) {
