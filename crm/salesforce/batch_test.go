@@ -152,12 +152,14 @@ func TestHaltedGraphsAreSentAgain(t *testing.T) {
 
 func TestValuesThatLookLikeReferencesStayText(t *testing.T) {
 	w := ready(t)
+	contact := crm.Ref{Object: "Contact", ID: w.add("Contact", map[string]any{"LastName": "K"})}
 	id := w.must(w.write(newTask("1", nil)))[0].ID
 	res := w.must(w.write(
-		newTask("2", map[string]any{"Description": "said @{r1.id}, really"}),
+		newTask("2", nil, contact),
+		newTask("3", map[string]any{"Description": "said @{r0.id}, really"}, contact),
 		crm.Change{Op: crm.Update, Object: "Task", ID: id, Properties: props(map[string]any{"Subject": "@{nobody.id}"})},
 	))
-	if got := w.record(res[0].ID).Fields["Description"]; got != "said @{r1.id}, really" {
+	if got := w.record(res[1].ID).Fields["Description"]; got != "said @{r0.id}, really" {
 		t.Errorf("Description = %q", got)
 	}
 	if got := w.record(id).Fields["Subject"]; got != "@{nobody.id}" {

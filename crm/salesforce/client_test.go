@@ -161,7 +161,7 @@ func TestARefusedRequestIsSentOnceMore(t *testing.T) {
 	if n := len(w.sim.Records("Task")); n != 1 {
 		t.Errorf("%d tasks, want 1", n)
 	}
-	w.sim.AddFault(sandbox.Fault{Operation: "collections create", Status: 401, Kind: "INVALID_SESSION_ID"})
+	w.sim.AddFault(sandbox.Fault{Operation: "collections create", Status: 401, Body: "no"})
 	w.sim.ResetCounters()
 	res := w.write(newTask("call.2#call", nil))
 	if e := asError(t, res[0].Err); e.Kind != crm.Credential || e.Hint == "" {
@@ -284,6 +284,13 @@ func TestQuotaIsSharedWithOthers(t *testing.T) {
 		t.Errorf("%v after %d requests, want Quota without one", err, w.requests())
 	}
 	w.sim.Advance(e.RetryAfter)
+	for i, want := range []int{1, 0} { // one request looks how things stand
+		w.sim.ResetCounters()
+		if err := read(); (err == nil) != (want == 1) || w.requests() != want {
+			t.Errorf("read %d after the wait: %v with %d requests, want %d", i, err, w.requests(), want)
+		}
+	}
+	w.sim.Advance(15 * time.Minute)
 	w.sim.Configure(func(s *salesforceSettings) { s.DailyUsed = 0 })
 	if err := read(); err != nil {
 		t.Errorf("after usage has fallen: %v", err)

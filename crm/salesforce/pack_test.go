@@ -10,8 +10,8 @@ import (
 )
 
 func drawItems(t *rapid.T) []*item {
-	n := rapid.IntRange(0, 900).Draw(t, "items")
-	parents := rapid.IntRange(1, 300).Draw(t, "parents")
+	n := rapid.SampledFrom([]int{0, 1, 60, 199, 200, 201, 450, 900, 1500}).Draw(t, "items")
+	parents := rapid.SampledFrom([]int{1, 3, 20, 74, 75, 76, 300}).Draw(t, "parents")
 	types := rapid.IntRange(1, 14).Draw(t, "types")
 	items := make([]*item, n)
 	seed := rapid.Uint64().Draw(t, "seed")

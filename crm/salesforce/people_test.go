@@ -153,6 +153,11 @@ func TestFindByKnownID(t *testing.T) {
 			t.Errorf("query %d: %+v, want %q", i, got[i], want)
 		}
 	}
+	elsewhere := byID(id)
+	elsewhere.Objects = []string{"Lead"}
+	if got := w.find(elsewhere)[0]; len(got) != 0 {
+		t.Errorf("%+v, want nobody: only leads are looked at", got)
+	}
 	if got[0][0].Asked != "" || got[1][0].Asked != "" && !strings.HasPrefix(id, got[1][0].Asked) {
 		t.Errorf("asked: %q and %q", got[0][0].Asked, got[1][0].Asked)
 	}

@@ -68,6 +68,18 @@ func TestKeysAreUniqueWhereTheOrgAllowsIt(t *testing.T) {
 			if got := s.Properties["callsync_key__c"].Unique; got != tc.unique {
 				t.Errorf("unique: %v, want %v", got, tc.unique)
 			}
+			want := map[bool]string{true: "accepted", false: "refused"}[tc.unique]
+			if got := w.memory.m["salesforce.activity_key_unique"]; got != want {
+				t.Errorf("remembered %q, want %q", got, want)
+			}
+			for _, r := range w.sim.Dump().(map[string][]salesforcesim.Record)["CustomField"] {
+				if full := r.Fields["FullName"]; full == "Activity.callsync_key__c" {
+					got := w.rest("GET", "tooling/sobjects/CustomField/"+r.ID, nil)["Metadata"].(map[string]any)
+					if got["externalId"] != tc.external {
+						t.Errorf("%s: external id %v, want %v", full, got["externalId"], tc.external)
+					}
+				}
+			}
 			if s, err = w.inspector().Schema(w.ctx(), "Lead"); err != nil || !s.Properties["callsync_contact_key__c"].Unique {
 				t.Errorf("a lead's key is not unique (%v)", err)
 			}

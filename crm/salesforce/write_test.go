@@ -266,3 +266,18 @@ func TestAPermissionGivenIsSeen(t *testing.T) {
 	w.sim.Advance(2 * time.Minute)
 	w.must(w.write(change))
 }
+
+func TestADeletedRecordDoesNotStandInForItsKey(t *testing.T) {
+	for name, unique := range map[string]bool{"unique": true, "plain": false} {
+		t.Run(name, func(t *testing.T) {
+			w := ready(t, func(s *salesforcesim.Settings) { s.ActivityUnique, s.ActivityExternalID = unique, unique })
+			first := w.must(w.write(newTask("call.1#call", nil)))[0].ID
+			w.remove("Task", first)
+			second := w.must(w.write(newTask("call.1#call", nil)))[0].ID
+			e := asError(t, w.write(newTask("call.1#call", nil))[0].Err)
+			if e.Kind != crm.Exists || e.Existing.ID != second {
+				t.Errorf("%+v, want Exists naming %s, which lives", e, second)
+			}
+		})
+	}
+}
