@@ -149,9 +149,13 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 	if err := j.inPlace(); err != nil {
 		return -1, unavailable(err)
 	}
-	b, err := j.db.Begin(true)
+	var b *bbolt.Tx
+	err = contain(func() (err error) {
+		b, err = j.db.Begin(true)
+		return err
+	})
 	if err != nil {
-		j.doubt = &doubt{}
+		j.doubt = &doubt{panicked: errors.Is(err, store.ErrDamaged)}
 		return -1, unavailable(err)
 	}
 	t := &tx{Tx: b, journal: j, counts: map[string]int64{}, woken: map[string]bool{}}
@@ -270,6 +274,9 @@ func (j *Journal) resolveDoubt() error {
 		if err := j.closeDB(); err != nil {
 			j.log.Warn("closing the journal to open it again", "path", j.path, "error", err)
 		}
+	}
+	if _, err := os.Stat(j.path); err != nil {
+		return err // rather than make a new, empty one
 	}
 	if err := j.openDB(); err != nil {
 		return err

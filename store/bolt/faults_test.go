@@ -177,6 +177,15 @@ func TestReopenThatFails(t *testing.T) {
 	mu.Lock()
 	refuse = nil
 	mu.Unlock()
+	if err := os.Rename(j.path, j.path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("without its file: %v, want ErrUnavailable", err)
+	}
+	if err := os.Rename(j.path+".away", j.path); err != nil {
+		t.Fatal(err)
+	}
 	deliver(t, j, "after")
 	if got, want := callIDs(t, j), []string{"after", "before"}; !slices.Equal(got, want) {
 		t.Errorf("the journal has %v, want %v", got, want)
