@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
 	"github.com/callsync/callsync/sync"
 )
 
@@ -35,10 +36,12 @@ func newTally(calls int) *tally {
 	}
 }
 
-// add counts plans. Those that write nothing are kept only if idle.
+// add counts plans. Those that write nothing and do not fail are kept only if
+// idle. Half of the places are for plans that show what no plan before them did.
 func (t *tally) add(plans []sync.CallPlan, idle bool) {
 	for _, p := range plans {
 		writes := p.Writes()
+		known := t.variety()
 		if writes {
 			t.t.Writing++
 		}
@@ -55,13 +58,22 @@ func (t *tally) add(plans []sync.CallPlan, idle bool) {
 			t.addPerson(p.Destination, p.Person)
 		}
 		switch {
-		case !writes && !idle:
-		case len(t.kept) < maxPlans:
+		case !writes && !idle && p.Status != store.Failed:
+		case len(t.kept) < maxPlans/2, len(t.kept) < maxPlans && (idle || t.variety() > known):
 			t.kept = append(t.kept, p)
 		default:
 			t.t.Truncated = true
 		}
 	}
+}
+
+// variety is how many different things have been counted.
+func (t *tally) variety() int {
+	n := len(t.t.Properties)
+	for _, ops := range t.t.Objects {
+		n += len(ops)
+	}
+	return n
 }
 
 func (t *tally) count(object string, op crm.Op, n int) {

@@ -22,6 +22,8 @@ type selection struct {
 
 func (s selection) empty() bool { return s == selection{} }
 
+func (s selection) onlyDestination() bool { return s == selection{Destination: s.Destination} }
+
 func (s selection) of(ids []string) admin.Selection {
 	return admin.Selection{
 		IDs: ids, Since: s.Since.Time, Until: s.Until.Time, Result: julian.ResultType(s.Result),

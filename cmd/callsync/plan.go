@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -26,6 +25,7 @@ type planCmd struct {
 	File      string   `short:"f" placeholder:"FILE" help:"Plan a payload that has not been received, from a file or - for standard input. Needs no daemon and no CRM."`
 	All       bool     `help:"Every call in the journal."`
 	Mapping   string   `placeholder:"FILE" help:"Plan by this mapping file instead of the one in force; with --file no configuration is needed."`
+	Examples  int      `default:"3" placeholder:"N" help:"How many calls to show of many (${default})."`
 	WriteTest bool     `help:"With --file: keep the payload and what the mapping gives now as a test beside the mapping file, for callsync check."`
 	Type      string   `placeholder:"CRM" help:"With --file: use the mapping shipped for hubspot or salesforce, without any configuration."`
 }
@@ -54,9 +54,15 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	plans, err := s.Plan(ctx, req)
+	g := newProgress(a.err)
+	plans, err := s.Reporting(planned(g, "planned")).Plan(ctx, req)
+	g.clear()
 	if err != nil {
 		return err
+	}
+	if len(c.CallIDs) == 0 && !c.JSON {
+		printHistory(a.out, plans, c.Examples)
+		return nil
 	}
 	return printPlans(a.out, c.JSON, plans)
 }
@@ -76,7 +82,12 @@ func (c *planCmd) editedMapping(cfg *config.Config) (*admin.MappingSource, strin
 	if err != nil {
 		return nil, "", usageError{err}
 	}
-	return &admin.MappingSource{Name: m.Name(), Source: string(m.Source())}, name, nil
+	// The files it routes to are beside it, wherever the daemon runs.
+	path, err := filepath.Abs(m.Name())
+	if err != nil {
+		return nil, "", err
+	}
+	return &admin.MappingSource{Name: path, Source: string(m.Source())}, name, nil
 }
 
 // planFile plans a payload against the configured destinations, or by one
@@ -196,31 +207,17 @@ func printPlans(p *printer, asJSON bool, plans admin.Plans) error {
 		}
 		printPlan(p, plan)
 	}
-	t := plans.Totals
-	if t.Calls == 1 && len(plans.Plans) == 1 {
+	if plans.Totals.Calls == 1 && len(plans.Plans) == 1 {
 		return nil
 	}
 	if len(plans.Plans) > 0 {
 		p.f("\n")
 	}
-	p.f("%s, %s; records: %d created, %d changed, %d archived, %d untouched\n",
-		count(t.Calls, "call"), writing(t.Writing),
-		t.Records[crm.Create], t.Records[crm.Update], t.Records[crm.Archive], t.Records[sync.None])
-	if len(t.Properties) > 0 {
-		p.f("changes by property:\n")
-		p.list(operationList(t.Properties))
-	}
-	if t.Truncated {
+	printTotals(p, plans.Totals)
+	if plans.Totals.Truncated {
 		p.f("only the first %d plans are shown\n", len(plans.Plans))
 	}
 	return nil
-}
-
-func writing(n int) string {
-	if n == 0 {
-		return "nothing to write"
-	}
-	return fmt.Sprintf("%d with something to write", n)
 }
 
 func printPlan(p *printer, plan sync.CallPlan) {

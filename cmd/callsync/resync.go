@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/callsync/callsync/admin"
 )
@@ -12,9 +13,11 @@ type resyncCmd struct {
 	CallIDs  []string `arg:"" optional:"" name:"call-id" help:"Calls to sync again; or choose them with --since, --state and the like."`
 	All      bool     `help:"Every call in the journal."`
 	DryRun   bool     `help:"Show what would be sent, and send nothing."`
+	Examples int      `default:"3" placeholder:"N" help:"With --dry-run: how many calls to show of many (${default})."`
 	Changed  bool     `help:"Only calls for which something would be sent, such as after a mapping edit."`
 	Force    bool     `help:"Write every property, also those that stand as callsync last wrote them."`
 	Recreate bool     `help:"Make anew what somebody deleted in the CRM."`
+	NoWait   bool     `help:"Do not watch; the daemon goes on by itself either way."`
 }
 
 func (c *resyncCmd) Run(ctx context.Context, a *app) error {
@@ -23,6 +26,8 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		return usagef("--changed leaves out what --force and --recreate are for: choose one")
 	case len(c.CallIDs) > 0 && (c.All || c.Since != moment{} || c.Until != moment{} || c.Result != "" || c.Agent != "" || c.State != ""):
 		return usagef("name calls, or choose them with flags, not both")
+	case len(c.CallIDs) == 0 && !c.All && c.Changed && c.selection.onlyDestination():
+		c.All = true // a replay of what an edit changes is small by itself
 	case len(c.CallIDs) == 0 && !c.All && c.selection.empty():
 		return usagef("name calls, choose them with --since, --until, --result, --agent or --state, or say --all")
 	}
@@ -31,24 +36,44 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	answer, err := s.Resync(ctx, admin.ResyncRequest{
+	watch := replayWatch{a: a, ask: s.Status, g: newProgress(a.err)}
+	if err := watch.begin(ctx); err != nil {
+		return err
+	}
+	looked := 0
+	answer, err := s.Reporting(func(p admin.Progress) {
+		looked = p.Calls
+		watch.g.show("looked at", p.Calls, int(p.Of), "")
+	}).Resync(ctx, admin.ResyncRequest{
 		Selection: c.of(c.CallIDs), DryRun: c.DryRun, Changed: c.Changed, Force: c.Force, Recreate: c.Recreate,
 	})
+	watch.g.clear()
 	switch {
+	case errors.Is(err, context.Canceled) && !c.DryRun:
+		a.err.f("stopped after %s; what was asked for until now is synced. The same command again goes on from here.\n", count(looked, "call"))
+		return errSilent
 	case err != nil:
 		return err
 	case c.JSON:
 		return a.out.json(answer)
-	case answer.Plan != nil:
+	case answer.Plan != nil && len(c.CallIDs) > 0:
 		return printPlans(a.out, false, *answer.Plan)
+	case answer.Plan != nil:
+		printHistory(a.out, *answer.Plan, c.Examples)
+		return nil
 	}
+	total := 0
 	for _, name := range s.cfg.Names() {
 		if n, ok := answer.Requested[name]; ok {
 			a.out.f("%s: %s to sync again\n", name, count(n, "call"))
+			total += n
 		}
 	}
-	if !answer.Daemon {
+	switch {
+	case !answer.Daemon:
 		a.out.f("no daemon is running; they are synced when it starts\n")
+	case total > 0 && len(c.CallIDs) == 0 && !c.NoWait:
+		return watch.follow(ctx, answer.Requested)
 	}
 	return nil
 }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
+)
+
+// lookAgain is how often a replay that is under way is looked at.
+const lookAgain = 300 * time.Millisecond
+
+// A replayWatch follows calls that the daemon syncs again. It only looks: the
+// journal knows what is still to do, so whoever watches may leave, and the
+// daemon may die, and the replay goes on where it was.
+type replayWatch struct {
+	a      *app
+	ask    func(context.Context) (admin.Status, error)
+	g      *progress
+	before map[string]admin.DestinationStatus
+	most   int // the most calls that were left at any time
+}
+
+// begin notes how things are before anything is asked for.
+func (w *replayWatch) begin(ctx context.Context) error {
+	s, err := w.ask(ctx)
+	w.before = byName(s)
+	return err
+}
+
+func byName(s admin.Status) map[string]admin.DestinationStatus {
+	m := map[string]admin.DestinationStatus{}
+	for _, d := range s.Destinations {
+		m[d.Destination] = d
+	}
+	return m
+}
+
+// follow shows how far the replay is until it is over, or does not go on by
+// itself, or the person has seen enough.
+func (w *replayWatch) follow(ctx context.Context, requested map[string]int) error {
+	names := slices.Sorted(maps.Keys(requested))
+	for {
+		s, err := w.ask(ctx)
+		if ctx.Err() != nil {
+			return w.leave(names)
+		}
+		if err != nil {
+			w.g.clear()
+			return fmt.Errorf("%w; what is left is synced when the daemon runs again", err)
+		}
+		now := byName(s)
+		left, resting := 0, []string{}
+		for _, name := range names {
+			d := now[name]
+			left += d.Backlog.Replay
+			if d.Backlog.Replay > 0 && rests(d.Phase) {
+				resting = append(resting, restText(d))
+			}
+		}
+		switch {
+		case left == 0:
+			w.g.clear()
+			return w.sum(requested, now)
+		case len(resting) > 0 && !w.g.bar:
+			w.a.out.f("%s; %s left, which are synced when it goes on\n", strings.Join(resting, "; "), count(left, "call"))
+			return nil
+		}
+		w.most = max(w.most, left)
+		w.g.show("synced", w.most-left, w.most, strings.Join(resting, "; "))
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// rests reports whether a phase ends only when somebody does something.
+func rests(p sync.Phase) bool { return p == sync.Paused || p == sync.Blocked || p == sync.Standby }
+
+func restText(d admin.DestinationStatus) string {
+	text := fmt.Sprintf("%s is %s", d.Destination, d.Phase)
+	if d.Reason != "" {
+		text += ": " + d.Reason
+	}
+	return text
+}
+
+func (w *replayWatch) leave(names []string) error {
+	w.g.clear()
+	w.a.err.f("no longer watching; the daemon goes on. `callsync status` says how far it is, `callsync pause %s` holds it.\n", strings.Join(names, " "))
+	return nil
+}
+
+// sum says how it ended. Failures are told by the count before, which live calls
+// change as well.
+func (w *replayWatch) sum(requested map[string]int, now map[string]admin.DestinationStatus) error {
+	var err error
+	for _, name := range slices.Sorted(maps.Keys(requested)) {
+		if requested[name] == 0 {
+			continue
+		}
+		was, is := w.before[name].Calls, now[name].Calls
+		w.a.out.f("%s: done", name)
+		if n := is[store.Retrying] - was[store.Retrying]; n > 0 {
+			w.a.out.f("; %s tried again later", count(n, "call"))
+		}
+		if n := is[store.Failed] - was[store.Failed]; n > 0 {
+			w.a.out.f("; %s failed, see `callsync calls --state failed`", count(n, "call"))
+			err = errSilent
+		}
+		w.a.out.f("\n")
+	}
+	return err
+}
