@@ -144,6 +144,7 @@ func TestUpsert(t *testing.T) {
 	if want := "duplicate value found: key__c duplicates value on record with id: " + id[:15]; dup.at(0, "message") != want {
 		t.Errorf("message is %q; want %q", dup.at(0, "message"), want)
 	}
+	o.ok("PATCH", "sobjects/Contact/"+id, map[string]any{"key__c": "tel:/1"})
 	one := o.create("Contact", map[string]any{"LastName": "X", "loose__c": "same"})
 	two := o.create("Contact", map[string]any{"LastName": "Y", "loose__c": "same"})
 	several := o.do("PATCH", "sobjects/Contact/loose__c/same", map[string]any{"Phone": "1"})
@@ -224,6 +225,18 @@ func TestGraph(t *testing.T) {
 	}
 	if left := o.soql("SELECT LastName FROM Contact", "LastName"); !slices.Equal(left, []string{"A"}) {
 		t.Errorf("the failed graph left %v", left)
+	}
+	typed := o.graphs(graphOf("1", node("POST", "sobjects/Task", "one", m{"CallDurationInSeconds": 61}),
+		node("GET", "sobjects/Task/@{one.id}", "read", nil),
+		node("POST", "sobjects/Task", "two", m{"CallDurationInSeconds": "@{read.CallDurationInSeconds}"})))
+	if typed.at("graphs", 0, "isSuccessful") != true {
+		t.Errorf("a number by reference: %s", typed.raw)
+	}
+	odd := o.graphs(graphOf("1", node("POST", "sobjects/Task", "one", m{"CallDurationInSeconds": 61}),
+		node("GET", "sobjects/Task/@{one.id}", "read", nil),
+		m{"method": "GET", "url": "@{read.CallDurationInSeconds}", "referenceId": "odd"}))
+	if at(nodeOf(odd, 0, 2), "body", 0, "errorCode") != "NOT_FOUND" {
+		t.Errorf("a number as URL: %s", odd.raw)
 	}
 	unknown := o.graphs(graphOf("1", node("POST", "sobjects/Task", "call", m{"WhoId": "@{nobody.id}"})))
 	if at(nodeOf(unknown, 0, 0), "body", 0, "errorCode") != "PROCESSING_HALTED" {

@@ -1,6 +1,7 @@
 package salesforcesim
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -200,7 +201,7 @@ func halted(nodes []node, except map[int]reply) []reply {
 
 // runNode resolves a node's references and carries it out.
 func (c *call) runNode(n node, done map[string]any) reply {
-	target, e := resolve(n.URL, done)
+	target, _, e := resolve(n.URL, done)
 	if e != nil {
 		return refusal(e)
 	}
@@ -208,12 +209,12 @@ func (c *call) runNode(n node, done map[string]any) reply {
 	for k, v := range n.Body {
 		body[k] = v
 		if s, ok := v.(string); ok {
-			if body[k], e = resolve(s, done); e != nil {
+			if _, body[k], e = resolve(s, done); e != nil {
 				return refusal(e)
 			}
 		}
 	}
-	m := nodePath.FindStringSubmatch(target.(string))
+	m := nodePath.FindStringSubmatch(target)
 	if m == nil {
 		return refusal(errNotFound)
 	}
@@ -228,12 +229,11 @@ func (c *call) runNode(n node, done map[string]any) reply {
 	return c.row(method, pathParts(m[2]), query, body)
 }
 
-// resolve puts the results of earlier nodes into s. Text that is one reference
-// and nothing else takes the result's type.
-func resolve(s string, done map[string]any) (any, *apiError) {
-	var e *apiError
+// resolve puts the results of earlier nodes into s, as text and as a value:
+// text that is one reference and nothing else takes the result's type.
+func resolve(s string, done map[string]any) (text string, value any, e *apiError) {
 	var whole any
-	out := refPattern.ReplaceAllStringFunc(s, func(ref string) string {
+	text = refPattern.ReplaceAllStringFunc(s, func(ref string) string {
 		name, fieldName, _ := strings.Cut(ref[2:len(ref)-1], ".")
 		body, ok := done[name]
 		if !ok {
@@ -246,13 +246,13 @@ func resolve(s string, done map[string]any) (any, *apiError) {
 		}
 		return toText(whole)
 	})
-	if e != nil {
-		return nil, e
+	if e != nil || whole == nil || refPattern.FindString(s) != s {
+		return text, text, e
 	}
-	if whole != nil && refPattern.FindString(s) == s {
-		return whole, nil
+	if n, ok := whole.(float64); ok {
+		whole = json.Number(toText(n)) // as the rest of the body has numbers
 	}
-	return out, nil
+	return text, whole, nil
 }
 
 func lookIn(body any, name string) any {

@@ -71,6 +71,7 @@ func TestSOQL(t *testing.T) {
 		"ORDER BY Account.Name NULLS LAST, LastName LIMIT 2 OFFSET 1":                      {nora, john},
 		"WHERE NOT (LastName = 'Smith') LIMIT 1":                                           {jane},
 		"WHERE LastName = 'Smith' OR LastName = 'Adams' OR Email = 'jane@example.com'":     {jane, john, nora},
+		"WHERE Id = '" + jane + "' OR Email = 'jane@example.com'":                          {jane},
 		"LIMIT 0": {},
 	} {
 		t.Run(where, func(t *testing.T) {
@@ -140,6 +141,7 @@ func TestSOQLRefusals(t *testing.T) {
 		"SELECT Id FROM Contact WHERE CreatedDate > '2026-03-02T00:00:00Z'":                                    {"INVALID_FIELD", "must be of type dateTime"},
 		"SELECT Id FROM Contact WHERE CreatedDate > 2026-03-02":                                                {"INVALID_FIELD", "must be of type dateTime"},
 		"SELECT Id FROM Contact WHERE LastName = TODAY":                                                        {"INVALID_FIELD", "date literal"},
+		"SELECT Id FROM Contact WHERE DoNotCall > false":                                                       {"INVALID_QUERY_FILTER_OPERATOR", "invalid operator on boolean field"},
 		"SELECT Id FROM Contact WHERE Id = 'jane'":                                                             {"INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: jane"},
 		"SELECT Id FROM Contact WHERE Id LIKE '003%'":                                                          {"INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field"},
 		"SELECT Id FROM Contact WHERE AccountId > '" + jane + "'":                                              {"INVALID_QUERY_FILTER_OPERATOR", "reference"},
@@ -187,6 +189,30 @@ func TestQueryMore(t *testing.T) {
 		t.Errorf("%d records in %d pages; want 450 in 3", len(seen), pages)
 	}
 	o.refused(400, "INVALID_QUERY_LOCATOR", "GET", "query/01g000000000099-200", nil)
+	first := o.ok("GET", "query?q="+url.QueryEscape("SELECT Id FROM Contact"), nil).at("nextRecordsUrl").(string)
+	o.ok("GET", first, nil)
+	for range 10 {
+		o.ok("GET", "query?q="+url.QueryEscape("SELECT Id FROM Contact"), nil)
+	}
+	o.refused(400, "INVALID_QUERY_LOCATOR", "GET", first, nil)
+}
+
+func TestIDsDifferByCase(t *testing.T) {
+	o := newOrg(t)
+	var list []map[string]any
+	for range 36 {
+		list = append(list, map[string]any{"LastName": "Many"})
+	}
+	made := o.ok("POST", "composite/sobjects", map[string]any{"records": records("Contact", list...)})
+	upper, lower := made.at(9, "id").(string), made.at(35, "id").(string)
+	if !strings.EqualFold(upper[:15], lower[:15]) {
+		t.Fatalf("%s and %s differ in more than case", upper, lower)
+	}
+	task := o.create("Task", map[string]any{"WhoId": upper})
+	o.create("Task", map[string]any{"WhoId": lower})
+	if got := o.soql("SELECT Id FROM Task WHERE WhoId = '"+upper[:15]+"'", "Id"); !slices.Equal(got, []string{task}) {
+		t.Errorf("got %v; want %s", got, task)
+	}
 }
 
 func TestSOSL(t *testing.T) {

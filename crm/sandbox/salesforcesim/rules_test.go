@@ -32,6 +32,11 @@ func TestTask(t *testing.T) {
 			t.Errorf("%s is %v; want %v", k, got[k], want)
 		}
 	}
+	o.clock.add(time.Minute)
+	o.ok("PATCH", "sobjects/Task/"+task, m{"Subject": "Call back"})
+	if got := o.get("Task", task); got["CompletedDateTime"] != "2026-03-02T09:00:00.000+0000" || got["LastModifiedDate"] != "2026-03-02T09:01:00.000+0000" {
+		t.Errorf("a later edit: %v", got)
+	}
 	o.ok("PATCH", "sobjects/Task/"+task, m{"Status": "In Progress", "WhoId": nil})
 	if got := o.get("Task", task); got["IsClosed"] != false || got["CompletedDateTime"] != nil || got["WhoId"] != nil || got["AccountId"] != acme {
 		t.Errorf("reopened: %v", got)
@@ -179,6 +184,8 @@ func TestRefusals(t *testing.T) {
 	if want := []string{"UNABLE_TO_LOCK_ROW", ""}; !slices.Equal(codes(bulk), want) {
 		t.Errorf("%v; want %v", codes(bulk), want)
 	}
+	o.sim.Configure(func(s *salesforcesim.Settings) { s.Refusals = s.Refusals[1:] })
+	o.refused(400, "UNABLE_TO_LOCK_ROW", "POST", "sobjects/Contact", m{"LastName": "C"})
 }
 
 func TestPersonAccounts(t *testing.T) {
@@ -226,6 +233,7 @@ func TestLockedParents(t *testing.T) {
 	}}
 	o := newOrgWith(t, opts, func(s *salesforcesim.Settings) { s.LockParents = true })
 	who, other := o.contact("A"), o.contact("B")
+	task := o.create("Task", m{"WhoId": who})
 	armed = true
 	done := make(chan answer)
 	go func() {
@@ -237,6 +245,7 @@ func TestLockedParents(t *testing.T) {
 		t.Errorf("%v; want %v", codes(got), want)
 	}
 	o.refused(400, "UNABLE_TO_LOCK_ROW", "PATCH", "sobjects/Contact/"+who, m{"Phone": "1"})
+	o.refused(400, "UNABLE_TO_LOCK_ROW", "PATCH", "sobjects/Task/"+task, m{"Subject": "two"})
 	close(release)
 	if first := <-done; first.status != 200 || first.at(0, "success") != true {
 		t.Errorf("the first: %s", first.raw)

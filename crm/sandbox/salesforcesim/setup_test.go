@@ -123,6 +123,10 @@ func TestCustomFieldOnActivity(t *testing.T) {
 	if f := o.describeField("Task", "callsync_key__c"); f != nil {
 		t.Error("the deleted field is described")
 	}
+	o.ok("POST", "tooling/sobjects/CustomField", m{"FullName": "Activity.callsync_key__c", "Metadata": keyField("callsync key")})
+	if f := o.describeField("Task", "callsync_key__c"); f != nil {
+		t.Error("a new field of the same name inherits the old one's grant")
+	}
 	o.refused(404, "NOT_FOUND", "GET", "tooling/sobjects/CustomField/"+made.at("id").(string), nil)
 }
 
@@ -175,7 +179,8 @@ func TestMakeFieldUniqueLater(t *testing.T) {
 	made := o.ok("POST", "tooling/sobjects/CustomField", m{"FullName": "Contact.k__c", "Metadata": m{"label": "K", "type": "Text", "length": 20}})
 	o.grant("Contact.k__c")
 	id := made.at("id").(string)
-	a := o.create("Contact", m{"LastName": "A", "k__c": "x"})
+	a := o.create("Contact", m{"LastName": "A", "k__c": "Mixed"})
+	o.ok("PATCH", "sobjects/Contact/"+a, m{"k__c": "x"})
 	b := o.create("Contact", m{"LastName": "B", "k__c": "X"})
 	change := m{"Metadata": m{"label": "K", "type": "Text", "length": 20, "unique": true, "externalId": true}}
 	o.refused(400, "DUPLICATE_VALUE", "PATCH", "tooling/sobjects/CustomField/"+id, change)
@@ -183,6 +188,19 @@ func TestMakeFieldUniqueLater(t *testing.T) {
 	o.ok("PATCH", "tooling/sobjects/CustomField/"+id, change)
 	if got := o.ok("PATCH", "sobjects/Contact/k__c/x", m{"Phone": "1"}); got.at("id") != a {
 		t.Errorf("upsert by the new key: %s", got.raw)
+	}
+	mixed := o.create("Contact", m{"LastName": "D", "k__c": "Mixed"})
+	change = m{"Metadata": m{"label": "K", "type": "Text", "length": 20, "unique": true, "externalId": true, "caseSensitive": true}}
+	o.ok("PATCH", "tooling/sobjects/CustomField/"+id, change)
+	c := o.create("Contact", m{"LastName": "C", "k__c": "X"})
+	if got := o.soql("SELECT Id FROM Contact WHERE k__c = 'X'", "Id"); !slices.Equal(got, []string{c}) {
+		t.Errorf("by a case-sensitive key: %v; want %s", got, c)
+	}
+	if got := o.soql("SELECT Id FROM Contact WHERE k__c = 'Mixed'", "Id"); !slices.Equal(got, []string{mixed}) {
+		t.Errorf("by a key from before: %v; want %s", got, mixed)
+	}
+	if got := o.soql("SELECT Id FROM Contact WHERE k__c = 'x'", "Id"); !slices.Equal(got, []string{a}) {
+		t.Errorf("by the other key: %v; want %s", got, a)
 	}
 	if got := o.ok("GET", "tooling/sobjects/CustomField/"+id, nil); got.at("Metadata", "unique") != true {
 		t.Errorf("metadata: %s", got.raw)
