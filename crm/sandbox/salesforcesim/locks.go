@@ -78,10 +78,7 @@ func (c *call) lock(o *object, r *row, vals map[string]any) *apiError {
 func (s *Server) writing(r *http.Request, c *call, f func()) {
 	c.locks = &heldLocks{all: &s.locks}
 	defer c.locks.release()
-	s.mu.Lock()
-	f()
-	wait := time.Duration(s.settings.LockTime)
-	s.mu.Unlock()
+	wait := s.exclusively(f)
 	if len(c.locks.ids) == 0 {
 		return
 	}
@@ -94,4 +91,12 @@ func (s *Server) writing(r *http.Request, c *call, f func()) {
 		case <-r.Context().Done():
 		}
 	}
+}
+
+// exclusively runs f under the server's lock and returns the settings' LockTime.
+func (s *Server) exclusively(f func()) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+	return time.Duration(s.settings.LockTime)
 }
