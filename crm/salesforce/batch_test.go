@@ -275,3 +275,21 @@ func TestALinkThatMayNotBeWrittenIsSaid(t *testing.T) {
 		t.Errorf("%+v, want Permanent naming WhoId", e)
 	}
 }
+
+func TestANodeOfARolledBackGraphIsSentAgain(t *testing.T) {
+	w := ready(t)
+	id := w.must(w.write(newTask("1", nil)))[0].ID
+	w.sim.AddFault(sandbox.Fault{Operation: "composite graph", Status: 200, ContentType: "application/json", Times: 1, Body: `{"graphs":[
+		{"graphId":"g0","isSuccessful":false,"graphResponse":{"compositeResponse":[
+			{"referenceId":"r0","httpStatusCode":201,"body":{"id":"00T000000000001EAA","success":true}}]}}]}`})
+	res := w.write(
+		newTask("2", nil),
+		crm.Change{Op: crm.Update, Object: "Task", ID: id, Properties: props(map[string]any{"Subject": "New"})},
+	)
+	if res[0].Err != nil || w.record(res[0].ID).Fields["callsync_key__c"] != "2" {
+		t.Errorf("%+v, want the rolled back task written after all", res[0])
+	}
+	if res[1].Err == nil || crm.KindOf(res[1].Err) != crm.Transient {
+		t.Errorf("%v, want Transient: the answer says nothing of it", res[1].Err)
+	}
+}

@@ -203,14 +203,20 @@ func TestMergedAndConvertedPeopleAreFollowed(t *testing.T) {
 func TestPersonAccounts(t *testing.T) {
 	w := ready(t, func(s *salesforcesim.Settings) { s.PersonAccounts = true })
 	account := w.add("Account", map[string]any{"LastName": "P", "PersonEmail": "p@example.com", "PersonMobilePhone": "(555) 123-4567"})
-	w.add("Account", map[string]any{"Name": "Firm", "Phone": "(555) 123-4567"})
+	firm := w.add("Account", map[string]any{"Name": "Firm", "Phone": "(555) 123-4567"})
+	inside := w.sim.Records("Contact")[0].ID
 	w.caughtUp()
 	everywhere := []string{"Contact", "Lead", "PersonAccount"}
 	email, phone := byEmail("p@example.com"), byPhone("+15551234567")
 	email.Objects, phone.Objects = everywhere, everywhere
 	id := byID(account)
 	id.Objects = everywhere
-	for i, got := range w.find(email, phone, id) {
+	byContact, byFirm := byID(inside), byID(firm)
+	byContact.Objects, byFirm.Objects = everywhere, everywhere
+	if got := w.find(byFirm)[0]; len(got) != 0 {
+		t.Errorf("%+v, want nobody: a firm is no person", got)
+	}
+	for i, got := range w.find(email, phone, id, byContact) {
 		if len(got) != 1 || got[0].Ref != (crm.Ref{Object: "PersonAccount", ID: account}) {
 			t.Errorf("query %d: %+v, want the person account alone", i, got)
 		}

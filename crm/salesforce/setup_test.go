@@ -129,6 +129,9 @@ func TestSchemaTellsWhatMayBeWritten(t *testing.T) {
 	if p := task.Properties["Description"]; p.Type != crm.TypeText || p.MaxLen != 32000 {
 		t.Errorf("Description: %+v", p)
 	}
+	if p := task.Properties["Status"]; p.Required {
+		t.Errorf("Status: %+v, want it optional: it has a default", p)
+	}
 	if p := task.Properties["ActivityDate"]; p.Type != crm.TypeDate {
 		t.Errorf("ActivityDate: %+v", p)
 	}

@@ -109,7 +109,11 @@ func TestASecondRecordWithAKeyIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := ready(t, func(s *salesforcesim.Settings) { s.ActivityUnique, s.ActivityExternalID = unique, unique })
 			first := w.must(w.write(newTask("call.1#call", nil)))[0].ID
+			w.sim.ResetCounters()
 			res := w.write(newTask("call.1#call", nil), newTask("call.2#call", nil))
+			if n := w.count("query all"); unique && n != 0 {
+				t.Errorf("%d queries for a record that the org names", n)
+			}
 			e := asError(t, res[0].Err)
 			if e.Kind != crm.Exists || e.Existing != (crm.Ref{Object: "Task", ID: first}) {
 				t.Errorf("%+v, want Exists naming %s", e, first)
@@ -175,6 +179,13 @@ func TestGoneRecords(t *testing.T) {
 		if want == "" && got[i].Err != nil || want != "" && (got[i].Err == nil || crm.KindOf(got[i].Err) != want) {
 			t.Errorf("change %d: %v, want %q", i, got[i].Err, want)
 		}
+	}
+	never := crm.Change{Op: crm.Update, Object: "Task", ID: "00T000000000009EAA", Properties: set}
+	if err := w.write(never)[0].Err; crm.KindOf(err) != crm.Gone || err == nil {
+		t.Errorf("a task that never was, in a collection: %v, want Gone", err)
+	}
+	if err := w.write(never, newTask("call.3#call", nil))[0].Err; crm.KindOf(err) != crm.Gone || err == nil {
+		t.Errorf("a task that never was, in a graph: %v, want Gone", err)
 	}
 	w.must(w.write(crm.Change{Op: crm.Archive, Object: "Task", ID: res[1].ID}))
 	if !w.record(res[1].ID).Deleted {
@@ -279,5 +290,14 @@ func TestADeletedRecordDoesNotStandInForItsKey(t *testing.T) {
 				t.Errorf("%+v, want Exists naming %s, which lives", e, second)
 			}
 		})
+	}
+}
+
+func TestIDsAreOfOneLength(t *testing.T) {
+	w := ready(t)
+	w.sim.AddFault(salesforceFault{Operation: "collections create", Status: 200, ContentType: "application/json",
+		Body: `[{"id":"00T000000000001","success":true,"errors":[]}]`})
+	if got := w.must(w.write(newTask("1", nil)))[0].ID; got != "00T000000000001EAA" {
+		t.Errorf("id %q, want its 18 characters", got)
 	}
 }
