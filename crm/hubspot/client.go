@@ -25,6 +25,8 @@ type request struct {
 	query  url.Values
 	body   any
 	search bool // counts against the search budget as well
+	// asksQuota sends it although the day's quota is said to be spent.
+	asksQuota bool
 }
 
 // do sends r once, paced, and decodes a 2xx answer into out, which may be nil.

@@ -44,6 +44,10 @@ const (
 	// blindProbe is how often a spent daily quota is tried again when the
 	// account's time zone, and so the reset, is unknown.
 	blindProbe = time.Hour
+
+	// A spent quota may be raised before it starts anew: whoever asks whether the
+	// portal is ready has it looked up, but once in quotaProbe at most.
+	quotaProbe = time.Minute
 )
 
 // A pacer keeps requests within HubSpot's limits, whatever sends them: so many
@@ -60,6 +64,7 @@ type pacer struct {
 	daily     int64 // the day's quota; 0 when unknown
 	remaining int64
 	spent     time.Time // no request before
+	probed    time.Time // when HubSpot last said so
 	zone      *time.Location
 }
 
@@ -123,7 +128,7 @@ func (p *pacer) admit(ctx context.Context, r request) (release func(), err error
 			return nil, unsent(r.op, err)
 		}
 	}
-	if err := p.withinQuota(r.op); err != nil {
+	if err := p.withinQuota(r.op); err != nil && !r.asksQuota {
 		release()
 		return nil, err
 	}
@@ -172,11 +177,15 @@ func (p *pacer) observe(r request, a *answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.learnWindow(a.header)
-	p.learnDay(a.header)
 	if a.status == http.StatusTooManyRequests {
+		p.learnDay(a.header)
 		p.refused(r, a)
 		return
 	}
+	if a.status < 500 {
+		p.spent = time.Time{}
+	}
+	p.learnDay(a.header)
 	b := p.all
 	if r.search {
 		b = p.find
@@ -215,9 +224,12 @@ func (p *pacer) learnDay(h http.Header) {
 	}
 	p.daily, p.remaining = daily, left
 	if float64(left) <= math.Floor(float64(daily)*(1-p.share)+1e-9) {
-		p.spent = p.reset()
+		p.exhausted(p.reset())
 	}
 }
+
+// exhausted holds all requests back until the quota starts anew.
+func (p *pacer) exhausted(until time.Time) { p.spent, p.probed = until, p.now() }
 
 // refused holds back what would be refused as well: HubSpot answers 429 for the
 // account's searches of a second, the app's requests of ten, or the day.
@@ -225,7 +237,7 @@ func (p *pacer) refused(r request, a *answer) {
 	f := parseRefusal(a)
 	now := p.now()
 	if f.daily() {
-		p.spent = now.Add(p.untilReset(a.header))
+		p.exhausted(now.Add(p.untilReset(a.header)))
 		return
 	}
 	b, wait := p.all, time.Second
@@ -263,8 +275,20 @@ func (p *pacer) withinQuota(op string) error {
 	return &crm.Error{
 		Kind: crm.Quota, Op: op, Code: "DAILY", RetryAfter: left,
 		Message: fmt.Sprintf("callsync's share (%g) of the portal's daily request quota is used up", p.share),
-		Hint:    "it starts anew at midnight in the portal's time zone; quota_share sets the share",
+		Hint:    "it starts anew at midnight in the portal's time zone; quota_share sets the share; `callsync unpause` asks HubSpot again",
 	}
+}
+
+// mayAskQuota reports whether the quota is spent and it is time to ask again.
+func (p *pacer) mayAskQuota() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if !now.Before(p.spent) || now.Sub(p.probed) < quotaProbe {
+		return false
+	}
+	p.probed = now
+	return true
 }
 
 // reset is when the day's quota starts anew: at midnight in the account's time

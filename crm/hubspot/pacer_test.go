@@ -208,6 +208,39 @@ func TestQuotaSpent(t *testing.T) {
 	})
 }
 
+// A quota that was raised before midnight is noticed when somebody has the loop
+// go on, and asking costs one request a minute at most.
+func TestQuotaRaised(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openBubble(t, func(o *simOptions, s *crm.Settings) { o.Settings.DailyLimit, s.QuotaShare = 100, 1 })
+		var err error
+		for err == nil {
+			err = p.reads(1)
+		}
+		p.sim.ResetCounters()
+		for range 3 {
+			time.Sleep(time.Minute)
+			for range 2 {
+				_ = p.Ready(t.Context())
+				if err := p.reads(5); crm.KindOf(err) != crm.Quota {
+					t.Fatalf("still spent: %v", err)
+				}
+			}
+		}
+		if n := p.sim.Total(); n != 3 {
+			t.Errorf("%d requests in three minutes of a spent quota, want 3", n)
+		}
+		p.sim.Configure(func(s *simSettings) { s.DailyLimit = 1000 })
+		time.Sleep(time.Minute)
+		if err := p.Ready(t.Context()); crm.KindOf(err) == crm.Quota {
+			t.Errorf("after the quota was raised: %v", err)
+		}
+		if err := p.reads(5); err != nil {
+			t.Errorf("after the quota was raised: %v", err)
+		}
+	})
+}
+
 // The reset is at midnight where the portal is.
 func TestQuotaResetFollowsZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
