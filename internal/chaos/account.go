@@ -38,8 +38,12 @@ type kind struct {
 	new func(r *rand.Rand, lag time.Duration) simulator
 	// table is its part of the configuration.
 	table func(a *account) string
-	// preset creates a person, as a colleague would have long ago.
-	preset func(a *account, p person) error
+	// preset creates a person, as a colleague would have long ago, and returns
+	// the id.
+	preset func(a *account, p person) (string, error)
+	// join does what colleagues do with people who are there twice, ids of one
+	// kind, or, if there is but one, what else may give somebody another id.
+	join func(a *account, ids []string) error
 	// portray reads the state dump.
 	portray func(a *account) *portrait
 	// faults draws a disturbance that only this CRM knows.
@@ -77,11 +81,15 @@ type account struct {
 	server *httptest.Server
 	lag    time.Duration
 	wrote  atomic.Int64 // requests that write
+	// joins are what colleagues will do in the course of the script, joined
+	// whom they did it to, by number.
+	joins  []func() error
+	joined map[string]bool
 }
 
 func newAccount(w *world, name string, index int, seed uint64) (*account, error) {
 	r := rand.New(rand.NewPCG(seed, uint64(index)+77))
-	a := &account{kind: kinds[name], name: name, index: index, world: w}
+	a := &account{kind: kinds[name], name: name, index: index, world: w, joined: map[string]bool{}}
 	a.lag = []time.Duration{0, 50, 300, 1000, 3000}[r.IntN(5)] * time.Millisecond
 	a.sim = a.new(r, a.lag)
 	if r.IntN(6) == 0 && a.tight != "" {
@@ -95,16 +103,49 @@ func newAccount(w *world, name string, index int, seed uint64) (*account, error)
 	}
 	a.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: a}}
 	a.server.Start()
-	for _, p := range people(seed) {
-		if p.preset {
-			if err := a.preset(a, p); err != nil {
-				a.close()
-				return nil, err
-			}
-		}
+	if err := a.populate(people(seed)); err != nil {
+		a.close()
+		return nil, err
 	}
 	a.sim.Advance(time.Minute)
 	return a, nil
+}
+
+// populate creates the people who are there already, some of them twice.
+func (a *account) populate(everybody []person) error {
+	for _, p := range everybody {
+		var ids []string
+		for range p.presets {
+			id, err := a.preset(a, p)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		if len(ids) > 0 && p.phone != "" {
+			a.joins = append(a.joins, func() error {
+				a.joined[digits(p.phone)] = true
+				return a.join(a, ids)
+			})
+		}
+	}
+	return nil
+}
+
+// joinNext has colleagues clean up after one of the people. Faults strike them
+// too; then they try again later.
+func (a *account) joinNext() {
+	if len(a.joins) > 0 && a.joins[0]() == nil {
+		a.joins = a.joins[1:]
+	}
+}
+
+// joinAll has them finish. The oracle sees who is still there twice.
+func (a *account) joinAll() {
+	for _, join := range a.joins {
+		_ = join()
+	}
+	a.joins = nil
 }
 
 func (a *account) close() {

@@ -21,6 +21,7 @@ var hubspotKind = kind{
 		s.ConflictStatus = []int{400, 409}[r.IntN(2)]
 		coin := func() bool { return r.IntN(2) == 0 }
 		s.RetryAfter, s.MissingTogether, s.EchoTraceIDs, s.InputOrder = coin(), coin(), coin(), coin()
+		s.MergeMakesNewRecord = coin()
 		s.TraceCreate, s.TraceUpdate = r.IntN(4) > 0, r.IntN(4) > 0
 		for _, object := range []string{"calls", "meetings", "tasks", "contacts"} {
 			s.UniqueProperties[object] = r.IntN(3) > 0
@@ -42,13 +43,23 @@ quota_share  = 1
 
 `, a.server.URL, hubspotsim.DefaultToken, a.mapping(), a.patience())
 	},
-	preset: func(a *account, p person) error {
+	preset: func(a *account, p person) (string, error) {
 		properties := map[string]string{"firstname": p.first, "phone": p.written}
 		if p.email != "" && p.phone == "" {
 			properties["email"] = p.email
 		}
+		var out struct {
+			ID string `json:"id"`
+		}
+		err := a.call("POST", "/crm/v3/objects/contacts", hubspotsim.DefaultToken, map[string]any{"properties": properties}, &out)
+		return out.ID, err
+	},
+	join: func(a *account, ids []string) error {
+		if len(ids) < 2 {
+			return nil
+		}
 		var out any
-		return a.call("POST", "/crm/v3/objects/contacts", hubspotsim.DefaultToken, map[string]any{"properties": properties}, &out)
+		return a.call("POST", "/crm/v3/objects/contacts/merge", hubspotsim.DefaultToken, map[string]any{"primaryObjectId": ids[0], "objectIdToMerge": ids[1]}, &out)
 	},
 	portray: portrayHubSpot,
 	faults: func(r *rand.Rand) disturbance {

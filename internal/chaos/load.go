@@ -21,7 +21,7 @@ type person struct {
 	phone       string // E.164; "" for those known by email only
 	written     string // as a colleague wrote it in the CRM
 	email       string // "" for some
-	preset      bool   // in the CRM before callsync ever ran
+	presets     int    // how often they were in the CRM before callsync ever ran
 }
 
 // people are those of a seed.
@@ -29,7 +29,7 @@ func people(seed uint64) []person {
 	r := rand.New(rand.NewPCG(seed, 3))
 	var all []person
 	for i := range 12 {
-		p := person{first: "Zoe" + strings.Repeat("x", i%5), last: fmt.Sprintf("Quist%02d", i), preset: i%4 == 3}
+		p := person{first: "Zoe" + strings.Repeat("x", i%5), last: fmt.Sprintf("Quist%02d", i), presets: []int{0, 0, 0, 2, 0, 0, 0, 1, 2, 0, 0, 1}[i]}
 		n := 2000000 + r.IntN(7000000)/100*100 + i
 		switch i % 6 {
 		default:

@@ -60,6 +60,9 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 			return err
 		}
 	}
+	for _, i := range x.join {
+		w.accounts[i].joinNext()
+	}
 	for _, d := range x.begin {
 		if err := d.begin(w.accounts[d.account]); err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
@@ -303,9 +306,15 @@ func (w *world) settle(ctx context.Context) error {
 }
 
 // judge lets callsync come to rest and compares: first as it is, then after the
-// shipped mapping is back and everything was synced again, which may then find
-// nothing left to write.
+// shipped mapping is back and everything was synced again, and once more, which
+// may then find nothing left to write.
 func (w *world) judge(ctx context.Context, l *load) []string {
+	for _, a := range w.accounts {
+		if err := a.heal(); err != nil {
+			return []string{err.Error()}
+		}
+		a.joinAll()
+	}
 	problems := slices.Clone(w.ledger.wrong)
 	fail := func(when string, found []string) []string {
 		for _, p := range found {
@@ -314,9 +323,9 @@ func (w *world) judge(ctx context.Context, l *load) []string {
 		return problems
 	}
 	if err := w.settle(ctx); err != nil {
-		return fail("at the end", append([]string{err.Error()}, w.audit(ctx, l)...))
+		return fail("at the end", append([]string{err.Error()}, w.audit(ctx, l, false)...))
 	}
-	if found := w.audit(ctx, l); len(found) > 0 {
+	if found := w.audit(ctx, l, false); len(found) > 0 {
 		return fail("at the end", found)
 	}
 	for _, a := range w.accounts {
@@ -333,15 +342,17 @@ func (w *world) judge(ctx context.Context, l *load) []string {
 	if err := w.start(ctx); err != nil {
 		return fail("afterwards", []string{err.Error()})
 	}
-	for _, when := range []string{"after a resync", "after another resync"} {
+	// What was lost in a merge only --force can bring back.
+	for _, when := range []string{"after a forced resync", "after another resync"} {
 		before := w.written()
-		if err := w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{}, nil); err != nil {
+		force := map[string]any{"force": when == "after a forced resync"}
+		if err := w.ask(ctx, http.MethodPost, "/api/v1/resync", force, nil); err != nil {
 			return fail(when, []string{err.Error()})
 		}
 		if err := w.settle(ctx); err != nil {
 			return fail(when, []string{err.Error()})
 		}
-		if found := w.audit(ctx, l); len(found) > 0 {
+		if found := w.audit(ctx, l, true); len(found) > 0 {
 			return fail(when, found)
 		}
 		if n := w.written() - before; n > 0 && when == "after another resync" {

@@ -39,17 +39,17 @@ client_secret = "sandbox-secret"
 
 `, a.server.URL, a.mapping(), a.patience())
 	},
-	preset: func(a *account, p person) error {
+	preset: func(a *account, p person) (string, error) {
 		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"sandbox-client"}, "client_secret": {"sandbox-secret"}}
 		resp, err := http.PostForm(a.server.URL+"/services/oauth2/token", form)
 		if err != nil {
-			return err
+			return "", err
 		}
 		var session struct {
 			Token string `json:"access_token"`
 		}
 		if err := decodeAnswer(resp, &session); err != nil {
-			return err
+			return "", err
 		}
 		fields := map[string]any{"LastName": p.last, "Phone": p.written}
 		object := "Contact"
@@ -59,8 +59,22 @@ client_secret = "sandbox-secret"
 		if p.email != "" && p.phone == "" {
 			fields["Email"] = p.email
 		}
-		var out any
-		return a.call("POST", "/services/data/v66.0/sobjects/"+object, session.Token, fields, &out)
+		var out struct {
+			ID string `json:"id"`
+		}
+		err = a.call("POST", "/services/data/v66.0/sobjects/"+object, session.Token, fields, &out)
+		return out.ID, err
+	},
+	join: func(a *account, ids []string) error {
+		s := a.sim.(*salesforcesim.Server)
+		if len(ids) > 1 {
+			return s.Merge(ids[0], ids[1])
+		}
+		if !strings.HasPrefix(ids[0], "00Q") { // the key prefix of leads
+			return nil
+		}
+		_, err := s.ConvertLead(ids[0], "", "")
+		return err
 	},
 	portray: portraySalesforce,
 	faults: func(r *rand.Rand) disturbance {
@@ -103,7 +117,8 @@ func portraySalesforce(a *account) *portrait {
 	}
 	for _, object := range []string{"Contact", "Lead"} {
 		for _, r := range s.Records(object) {
-			if r.Deleted {
+			converted, _ := r.Fields["IsConverted"].(bool)
+			if r.Deleted || converted {
 				continue
 			}
 			dnc, _ := r.Fields["DoNotCall"].(bool)

@@ -23,6 +23,7 @@ type round struct {
 	resync     string // "", "some", "all", "force"
 	pause      bool   // somebody pauses the destinations until the next round
 	backup     bool   // somebody takes a backup
+	join       []int  // accounts in which somebody merges or converts a person
 	rest       time.Duration
 }
 
@@ -46,6 +47,9 @@ func newScript(seed uint64, accounts, kills int) *script {
 		for i := range accounts {
 			for r.IntN(5) < 2 {
 				x.begin = append(x.begin, disturbance{account: i})
+			}
+			if r.IntN(8) == 0 {
+				x.join = append(x.join, i)
 			}
 			if r.IntN(12) == 0 {
 				if x.edits == nil {
@@ -150,6 +154,9 @@ func (x round) describe(l *load) string {
 	parts = append(parts, "deliver "+strings.Join(calls, " "))
 	if x.resync != "" {
 		parts = append(parts, "resync "+x.resync)
+	}
+	for _, i := range x.join {
+		parts = append(parts, fmt.Sprintf("CRM %d: somebody merges or converts", i))
 	}
 	if x.pause {
 		parts = append(parts, "pause")
