@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/crm"
@@ -89,7 +90,7 @@ func printTotals(p *printer, t admin.PlanTotals) {
 	objects := newTable()
 	objects.indent = "  "
 	for _, name := range slices.Sorted(maps.Keys(t.Objects)) {
-		objects.row(name, opsText(t.Objects[name]))
+		objects.row(name, briefly(opsText(t.Objects[name])))
 	}
 	objects.print(p)
 	if n := t.Statuses[string(store.Failed)]; n > 0 {
@@ -106,11 +107,16 @@ func printTotals(p *printer, t admin.PlanTotals) {
 	}
 }
 
-// opsText names what becomes of records. The first line has all of it, so that
-// scripts find a number at its place.
+// opsText names what becomes of records.
 func opsText(ops map[crm.Op]int) string {
 	return fmt.Sprintf("%d created, %d changed, %d archived, %d untouched",
 		ops[crm.Create], ops[crm.Update], ops[crm.Archive], ops[sync.None])
+}
+
+// briefly leaves out what happens to no record.
+func briefly(ops string) string {
+	parts := strings.Split(ops, ", ")
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return strings.HasPrefix(s, "0 ") }), ", ")
 }
 
 // planned shows how far a plan is while it is being made.

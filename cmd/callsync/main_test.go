@@ -54,6 +54,10 @@ const testKey = "test-key"
 //	replace OLD NEW FILE   edit a file; OLD must be in it
 //	append FILE TEXT       add to a file; \n in TEXT breaks the line
 //	get URL [TOKEN]        print the status and body of an answer
+//	edit OBJECT KEY PROPERTY VALUE
+//	                       change a record in the CRM by hand
+//	value OBJECT KEY PROPERTY
+//	                       print what the CRM holds
 //	exits CODE COMMAND…    run a command that must end with the exit code
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -75,6 +79,8 @@ func TestScripts(t *testing.T) {
 			"post-many": cmdPostMany,
 			"append":    cmdAppend,
 			"get":       cmdGet,
+			"edit":      cmdEdit,
+			"value":     cmdValue,
 		},
 	})
 }
