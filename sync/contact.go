@@ -98,43 +98,82 @@ type contactEdit struct {
 	person *person
 	wants  []want
 	diffs  []diff
+	reads  []string // properties whose present value is read
 	edit   edit
+	// present is what the CRM holds, of the properties read.
+	present map[string]string
+}
+
+// remember keeps what the CRM held before callsync first wrote a property.
+func (ce *contactEdit) remember() {
+	for name, a := range ce.edit.applied {
+		old := ce.person.applied.Properties[name]
+		a.Before, a.BeforeKnown = old.Before, old.BeforeKnown
+		if untouched(old) && (ce.person.ref.IsZero() || slices.Contains(ce.reads, name)) {
+			a.Before, a.BeforeKnown = ce.present[name], true
+		}
+		ce.edit.applied[name] = a
+	}
+}
+
+// underway is how the person's properties stand while the request is out.
+func (ce *contactEdit) underway(applied map[string]store.Applied) map[string]store.Applied {
+	out := allUnderway(applied, ce.edit.send)
+	for name := range ce.edit.send {
+		a, next := out[name], ce.edit.applied[name]
+		a.Before, a.BeforeKnown = next.Before, next.BeforeKnown
+		out[name] = a
+	}
+	return out
+}
+
+// decidePeople works out what has to be written to the people of the round.
+func (r *round) decidePeople(ctx context.Context) ([]*contactEdit, error) {
+	r.unite()
+	r.partings()
+	if err := r.loadPeople(ctx); err != nil {
+		return nil, err
+	}
+	edits, asks := r.contactDiffs()
+	present, err := r.read(ctx, asks)
+	if err != nil {
+		return nil, err
+	}
+	resolved, err := r.resolve(ctx, contactLookups(edits))
+	if err != nil {
+		return nil, err
+	}
+	decided := edits[:0]
+	for _, ce := range edits {
+		p := ce.person
+		if !p.ref.IsZero() && len(ce.reads) > 0 {
+			snap := present[p.ref]
+			if !r.follow(p, snap) {
+				continue
+			}
+			ce.present = snap.Properties
+		}
+		ce.edit = r.edit(ce.diffs, ce.present, resolved)
+		ce.remember()
+		for _, w := range ce.edit.warnings {
+			p.each(func(it *item) { it.warn(w) })
+		}
+		decided = append(decided, ce)
+	}
+	return decided, nil
 }
 
 // writePeople brings the people of the round up to date, creating those who are
 // missing.
 func (r *round) writePeople(ctx context.Context) error {
-	r.unite()
-	r.partings()
-	if err := r.loadPeople(ctx); err != nil {
-		return err
-	}
-	edits, asks := r.contactDiffs()
-	present, err := r.read(ctx, asks)
-	if err != nil {
-		return err
-	}
-	resolved, err := r.resolve(ctx, contactLookups(edits))
+	edits, err := r.decidePeople(ctx)
 	if err != nil {
 		return err
 	}
 	var changes []crm.Change
 	var sent []*contactEdit
 	for _, ce := range edits {
-		p := ce.person
-		var values map[string]string
-		if !p.ref.IsZero() && len(asked(ce.diffs)) > 0 {
-			snap := present[p.ref]
-			if !r.follow(p, snap) {
-				continue
-			}
-			values = snap.Properties
-		}
-		ce.edit = r.edit(ce.diffs, values, resolved)
-		for _, w := range ce.edit.warnings {
-			p.each(func(it *item) { it.warn(w) })
-		}
-		if p.ref.IsZero() || len(ce.edit.send) > 0 {
+		if p := ce.person; p.ref.IsZero() || len(ce.edit.send) > 0 {
 			changes = append(changes, r.contactChange(ce))
 			sent = append(sent, ce)
 			continue
@@ -277,8 +316,8 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 			for i := range ce.diffs {
 				ce.diffs[i].step = write
 			}
-		} else if names := asked(ce.diffs); len(names) > 0 {
-			asks.want(p.ref, names)
+		} else if ce.reads = r.questions(ce.diffs, true); len(ce.reads) > 0 {
+			asks.want(p.ref, ce.reads)
 		}
 		edits = append(edits, ce)
 	}
@@ -332,7 +371,7 @@ func (r *round) contactChange(ce *contactEdit) crm.Change {
 	p := ce.person
 	newest := slices.Concat(p.left, p.calls)[len(p.left)+len(p.calls)-1].id()
 	if !p.ref.IsZero() {
-		p.applied.Properties = allUnderway(p.applied.Properties, ce.edit.send)
+		p.applied.Properties = ce.underway(p.applied.Properties)
 		r.setPerson(p.ref, p.applied)
 		return crm.Change{Op: crm.Update, Object: p.ref.Object, ID: p.ref.ID, Properties: ce.edit.send, CallID: newest}
 	}
@@ -340,7 +379,7 @@ func (r *round) contactChange(ce *contactEdit) crm.Change {
 	for key := range p.keys {
 		r.setIdentity(key, intent)
 	}
-	r.setPerson(unborn(p.object, p.key), store.Person{Properties: allUnderway(nil, ce.edit.send), Created: newest})
+	r.setPerson(unborn(p.object, p.key), store.Person{Properties: ce.underway(nil), Created: newest})
 	return crm.Change{Op: crm.Create, Object: p.object, Key: p.key, Properties: ce.edit.send, CallID: newest}
 }
 

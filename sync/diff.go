@@ -117,10 +117,8 @@ func asked(diffs []diff) []string {
 // by callsync. A value that somebody else set stays theirs, also when it is the
 // wanted one: it is neither replaced nor taken back later.
 func (d diff) answer(present, wire string) (write bool, kept string) {
-	last := wrote(d.applied)
-	ours := same(last, d.applied.Wire, present) || d.applied.Unsure && crm.Same(d.applied.Sent, present)
 	if same(d.field.Value, wire, present) {
-		if ours || present == "" {
+		if ours(d.applied, present) || present == "" {
 			return false, ""
 		}
 		return false, keptSame
@@ -132,13 +130,18 @@ func (d diff) answer(present, wire string) (write bool, kept string) {
 		return false, keptFilled
 	}
 	switch {
-	case ours:
+	case ours(d.applied, present):
 		return true, ""
-	case last.IsNull():
+	case wrote(d.applied).IsNull():
 		return false, keptFilled
 	default:
 		return false, keptEdited
 	}
+}
+
+// ours reports whether the CRM holds what callsync last wrote, or may have.
+func ours(a store.Applied, present string) bool {
+	return same(wrote(a), a.Wire, present) || a.Unsure && crm.Same(a.Sent, present)
 }
 
 // same compares a value as rendered with one as the CRM returned it.

@@ -14,6 +14,14 @@ type edit struct {
 	send     map[string]crm.Value     // properties to write
 	applied  map[string]store.Applied // what the journal keeps if the write succeeds
 	warnings []string
+	decided  []decision
+}
+
+// A decision is what was decided about one property.
+type decision struct {
+	diff
+	send bool
+	why  string // not, if there is more to say than that the CRM holds it already
 }
 
 // edit decides diffs against present, the CRM's values; nil for a new record.
@@ -23,15 +31,20 @@ func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.V
 		name := d.field.Name
 		if d.step == hold {
 			e.applied[name] = keep(d, keptWritten)
+			e.decided = append(e.decided, decision{diff: d, why: keptWritten})
 			continue
 		}
 		sent, wire, ok := r.wire(d.field.Value, resolved)
 		if !ok {
 			e.warnings = append(e.warnings, wire)
+			e.decided = append(e.decided, decision{diff: d, why: wire})
 			continue
 		}
 		if d.step == ask {
 			write, kept := d.answer(present[name], wire)
+			if !write {
+				e.decided = append(e.decided, decision{diff: d, why: kept})
+			}
 			if kept != "" {
 				e.applied[name] = keep(d, kept)
 				continue
@@ -43,8 +56,31 @@ func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.V
 		}
 		e.send[name] = sent
 		e.applied[name] = store.Applied{Value: d.field.Value, Wire: wire}
+		e.decided = append(e.decided, decision{diff: d, send: true})
 	}
 	return e
+}
+
+// questions lists the properties of a record to read before diffs are decided:
+// those whose present value decides. What a person's properties held before they
+// are first written is read along with them, and everything for a live plan.
+func (r *round) questions(diffs []diff, person bool) []string {
+	names := asked(diffs)
+	if len(names) == 0 && !r.dry {
+		return nil
+	}
+	for _, d := range diffs {
+		first := person && untouched(d.applied)
+		if d.step != ask && (first || r.dry) {
+			names = append(names, d.field.Name)
+		}
+	}
+	return names
+}
+
+// untouched reports whether callsync never wrote a property, as far as it knows.
+func untouched(a store.Applied) bool {
+	return !a.BeforeKnown && !a.Unsure && wrote(a).IsNull()
 }
 
 // A reading collects what has to be read from the CRM before a stage can decide.

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	mrand "math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/callsync/callsync/crm"
@@ -26,6 +28,8 @@ type Journal interface {
 	store.Queue
 	Get(ctx context.Context, name string) (string, error)
 	Set(ctx context.Context, name, value string) error
+	// Calls finds out who else a person belongs to, before they are archived.
+	Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store.CallView, error]
 }
 
 // Options make a [Loop].
@@ -65,6 +69,8 @@ type Loop struct {
 	observe     func(Report)
 	holder      string
 	nudge       chan struct{} // a phase may have changed
+	busy        chan struct{} // holds a token while the CRM is being written to
+	running     atomic.Bool
 
 	mu     sync.Mutex
 	health Health
@@ -79,6 +85,7 @@ func New(o Options) *Loop {
 		batch: o.BatchSize, linger: o.Linger, grace: o.Grace, observe: o.Observe,
 		holder: rand.Text(),
 		nudge:  make(chan struct{}, 1),
+		busy:   make(chan struct{}, 1),
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -119,6 +126,8 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	l.running.Store(true)
+	defer l.running.Store(false)
 	wake, cancel := l.journal.Wake(l.name)
 	defer cancel()
 	defer func() {
@@ -170,10 +179,13 @@ func (l *Loop) turn(ctx context.Context) (time.Duration, error) {
 
 // work runs one round to its end, even when ctx ends meanwhile.
 func (l *Loop) work(ctx context.Context, ids []string) error {
-	flight, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.grace, cancel) })
-	defer stop()
+	done, err := l.occupy(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	flight, land := l.flight(ctx)
+	defer land()
 
 	start := l.now()
 	r, err := l.round(flight, ids)
@@ -191,6 +203,43 @@ func (l *Loop) work(ctx context.Context, ids []string) error {
 		l.observe(rep)
 	}
 	return nil
+}
+
+// occupy waits until nobody else of this process writes to the destination.
+func (l *Loop) occupy(ctx context.Context) (done func(), err error) {
+	select {
+	case l.busy <- struct{}{}:
+		return func() { <-l.busy }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// flight is a context for what must not be left half done: it outlives ctx by
+// the grace period.
+func (l *Loop) flight(ctx context.Context) (flight context.Context, land func()) {
+	flight, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.grace, cancel) })
+	return flight, func() { stop(); cancel() }
+}
+
+// alone runs f while no round is under way, here or in another process.
+func (l *Loop) alone(ctx context.Context, f func(context.Context) error) error {
+	done, err := l.occupy(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := l.journal.Lease(ctx, l.name, l.holder, leaseTTL); err != nil {
+		return err
+	}
+	flight, land := l.flight(ctx)
+	defer land()
+	err = f(flight)
+	if !l.running.Load() {
+		err = errors.Join(err, l.journal.Release(flight, l.name, l.holder))
+	}
+	return err
 }
 
 // gather collects due calls: a full batch at once, or what has come in when the

@@ -51,6 +51,10 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 		CallID: w.Call.ID, Destination: destination, Mapping: m.Version(),
 		Status: store.Synced, Person: PersonPlan{Op: None},
 	}
+	if undone(w.State) {
+		p.Status, p.Reason = store.Skipped, whyUndone
+		return p
+	}
 	call, err := julian.Parse(w.Body)
 	if err != nil {
 		p.Status, p.Reason = store.Failed, err.Error()

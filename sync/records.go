@@ -13,42 +13,55 @@ import (
 
 // A job is one record of one call that may have to be written.
 type job struct {
-	item   *item
-	want   crm.Record // zero when the call does not yield the record any more
-	row    store.Record
-	op     crm.Op
-	diffs  []diff
-	edit   edit
-	links  []crm.Ref // as they should be
-	link   []crm.Ref
-	unlink []crm.Ref
+	item  *item
+	want  crm.Record // zero when the call does not yield the record any more
+	row   store.Record
+	op    crm.Op
+	diffs []diff
+	edit  edit
+	// present is what the CRM holds, of the properties read.
+	present map[string]string
+	links   []crm.Ref // as they should be
+	link    []crm.Ref
+	unlink  []crm.Ref
 }
 
 // existing reports whether the CRM has the record, as far as the journal knows.
 func exists(row store.Record) bool { return row.ID != "" && row.Gone.IsZero() }
 
-// writeRecords brings the activities, meetings and tasks of the round up to date.
-func (r *round) writeRecords(ctx context.Context) error {
-	jobs := r.jobs()
+// decideRecords works out what has to be written of the activities, meetings and
+// tasks of the round: jobs are all of them, changes what to send for those in
+// sent.
+func (r *round) decideRecords(ctx context.Context) (jobs []*job, changes []crm.Change, sent []*job, err error) {
+	jobs = r.jobs()
 	if err := r.locateRecords(ctx, jobs); err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	if err := r.reviewDeleted(ctx, jobs); err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	r.decideOps(jobs)
 	if err := r.linkRecords(ctx, jobs); err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	present, err := r.read(ctx, recordReading(jobs))
+	present, err := r.read(ctx, r.recordReading(jobs))
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	resolved, err := r.resolve(ctx, recordLookups(jobs))
 	if err != nil {
+		return nil, nil, nil, err
+	}
+	changes, sent = r.recordChanges(jobs, present, resolved)
+	return jobs, changes, sent, nil
+}
+
+// writeRecords brings the activities, meetings and tasks of the round up to date.
+func (r *round) writeRecords(ctx context.Context) error {
+	_, changes, sent, err := r.decideRecords(ctx)
+	if err != nil {
 		return err
 	}
-	changes, sent := r.recordChanges(jobs, present, resolved)
 	r.keepChoices()
 	if err := r.flush(ctx); err != nil {
 		return err
@@ -271,11 +284,11 @@ func (r *round) aliases(ctx context.Context, jobs []*job) (map[crm.Ref]crm.Ref, 
 	return aliases, nil
 }
 
-func recordReading(jobs []*job) reading {
+func (r *round) recordReading(jobs []*job) reading {
 	var q reading
 	for _, j := range jobs {
 		if j.op == crm.Update {
-			if names := asked(j.diffs); len(names) > 0 {
+			if names := r.questions(j.diffs, false); len(names) > 0 {
 				q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, names)
 			}
 		}
@@ -303,7 +316,8 @@ func (r *round) recordChanges(jobs []*job, present map[crm.Ref]crm.Snapshot, res
 			r.deleted(j)
 			continue
 		}
-		j.edit = r.edit(j.diffs, snap.Properties, resolved)
+		j.present = snap.Properties
+		j.edit = r.edit(j.diffs, j.present, resolved)
 		for _, w := range j.edit.warnings {
 			j.item.warn(w)
 		}

@@ -30,8 +30,9 @@ type round struct {
 	pending store.Update // what the next flush records
 	// trouble is the gravest error that concerns the destination as a whole.
 	trouble error
-	wrote   int // changes the CRM accepted
-	refused int // changes it answered with a transient error
+	dry     bool // nothing is written or recorded; see [Loop.PlanLive]
+	wrote   int  // changes the CRM accepted
+	refused int  // changes it answered with a transient error
 }
 
 // A Report says what a round did, for metrics and logs.
@@ -110,6 +111,11 @@ func (r *round) render(w store.Work) *item {
 	if it.work.Records == nil {
 		it.work.Records = map[string]store.Record{}
 	}
+	if undone(w.State) {
+		it.want = &crm.Desired{CallID: it.id()}
+		it.skip(whyUndone)
+		return it
+	}
 	call, err := julian.Parse(w.Body)
 	if err != nil {
 		it.want = &crm.Desired{CallID: it.id()}
@@ -141,6 +147,9 @@ func (r *round) render(w store.Work) *item {
 func (r *round) flush(ctx context.Context) error {
 	u := r.pending
 	r.pending = store.Update{}
+	if r.dry {
+		return nil
+	}
 	if u.States == nil && u.Records == nil && u.Forget == nil && u.Identities == nil && u.People == nil && u.Moved == nil {
 		return nil
 	}
@@ -242,7 +251,10 @@ func (r *round) stateOf(it *item) store.State {
 		return s
 	}
 	s.Done, s.Next, s.Since = s.Wanted, time.Time{}, r.now
-	s.Force, s.Recreate = false, false
+	if s.Redo {
+		s.Undone = time.Time{}
+	}
+	s.Force, s.Recreate, s.Redo = false, false, false
 	s.Lane = store.Live
 	s.Reason = o.reason
 	if o.status == store.Failed {

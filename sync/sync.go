@@ -48,12 +48,14 @@ const None crm.Op = "none"
 
 // A PersonPlan is what becomes of the person a call belongs to.
 type PersonPlan struct {
-	Op      crm.Op           `json:"op"`               // create, update, none
-	Object  string           `json:"object,omitempty"` // "" when no type would be created and none is known
-	Ref     crm.Ref          `json:"ref,omitzero"`
-	How     string           `json:"how"` // "known", "created", "looked up when synced", …
-	Match   []crm.Match      `json:"match,omitempty"`
-	Changes []PropertyChange `json:"changes,omitempty"`
+	Op     crm.Op      `json:"op"`               // create, update, none
+	Object string      `json:"object,omitempty"` // "" when no type would be created and none is known
+	Ref    crm.Ref     `json:"ref,omitzero"`
+	How    string      `json:"how"` // "known", "created", "looked up when synced", …
+	Match  []crm.Match `json:"match,omitempty"`
+	// Candidates are others who were found; only where the CRM was asked.
+	Candidates []crm.Candidate  `json:"candidates,omitempty"`
+	Changes    []PropertyChange `json:"changes,omitempty"`
 }
 
 // A RecordPlan is what becomes of one record.
@@ -72,7 +74,7 @@ type RecordPlan struct {
 // A PropertyChange is one property's difference.
 type PropertyChange struct {
 	Name  string        `json:"name"`
-	Old   crm.Value     `json:"old"` // as last applied; null when never
+	Old   crm.Value     `json:"old"` // as last applied, or as the CRM holds it where it was asked
 	New   crm.Value     `json:"new"`
 	Write crm.WriteMode `json:"write"`
 	Note  string        `json:"note,omitempty"`
