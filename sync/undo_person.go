@@ -101,7 +101,7 @@ func (u *undoing) whoNow(ctx context.Context, ref crm.Ref) (crm.Ref, store.Perso
 }
 
 func (u *undoing) remain(property, why string) {
-	u.out.Left = append(u.out.Left, Remainder{Record: "contact", Property: property, Why: why})
+	u.out.Left = append(u.out.Left, Remainder{Record: contactRecord, Property: property, Why: why})
 }
 
 // whyKeep is why a contact that callsync created for the call is not archived;
@@ -274,7 +274,7 @@ func (u *undoing) restorePerson(ctx context.Context) error {
 	}
 	res := u.r.write(ctx, []crm.Change{c})[0]
 	if res.Err != nil && crm.KindOf(res.Err) != crm.Gone {
-		u.left("contact", res.Err)
+		u.left(contactRecord, res.Err)
 		u.out.Person.Op = None
 		return nil
 	}
