@@ -84,6 +84,11 @@ type Options struct {
 	Receivers []string
 	Build     Build
 	Metrics   *Metrics // nil: no /metrics
+	// Disk tells how many bytes of the journal's file system are free and how
+	// many there are; nil where that is not known.
+	Disk func() (free, size int64, err error)
+	// Julian tells whether 11x's REST API can be used; nil where nobody asks it.
+	Julian func() JulianStatus
 	// Reload reads the configuration again; nil where no daemon runs.
 	Reload func() (Reloaded, error)
 	Logger *slog.Logger

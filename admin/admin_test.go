@@ -429,11 +429,13 @@ func TestMetrics(t *testing.T) {
 	w.deliver(t, "call.1", julian.Voicemail)
 	w.loop.health = sync.Health{
 		Phase: sync.Blocked, LastSync: time.Unix(1700000000, 0),
-		CRM: crm.Status{Requests: map[string]int64{"calls batch create": 3}, QuotaUsed: 5, QuotaLimit: 10},
+		CRM: crm.Status{QuotaUsed: 5, QuotaLimit: 10},
 	}
 	w.metrics.Delivery(store.Accepted, 200, 2*time.Millisecond)
 	w.metrics.Delivery("", 503, time.Second)
 	w.metrics.Round(sync.Report{Destination: "hubspot", Calls: 4, Changes: 7, Took: time.Second})
+	w.metrics.Request("hubspot", crm.Exchange{Operation: "calls batch create", Status: 201, Took: 80 * time.Millisecond})
+	w.metrics.Request("hubspot", crm.Exchange{Operation: "calls batch create", Took: time.Second})
 	w.metrics.MappingReloaded("hubspot", errors.New("broken"))
 	r := httptest.NewRecorder()
 	w.server.ServeHTTP(r, httptest.NewRequest("GET", "/metrics", nil))
@@ -450,7 +452,10 @@ func TestMetrics(t *testing.T) {
 		`callsync_calls{destination="hubspot",state="failed"} 0`,
 		`callsync_destination_phase{destination="hubspot",phase="blocked"} 1`,
 		`callsync_destination_phase{destination="hubspot",phase="running"} 0`,
-		`callsync_crm_requests_total{destination="hubspot",operation="calls batch create"} 3`,
+		`callsync_crm_requests_total{destination="hubspot",operation="calls batch create",status="201"} 1`,
+		`callsync_crm_requests_total{destination="hubspot",operation="calls batch create",status="none"} 1`,
+		`callsync_crm_request_seconds_bucket{destination="hubspot",le="0.1"} 1`,
+		`callsync_crm_quota_left{destination="hubspot"} 5`,
 		`callsync_crm_quota_used{destination="hubspot"} 5`,
 		`callsync_crm_quota_limit{destination="hubspot"} 10`,
 		`callsync_crm_changes_total{destination="hubspot"} 7`,

@@ -28,7 +28,22 @@ type Status struct {
 	Ready        bool                `json:"ready"`
 	Reasons      []string            `json:"reasons,omitempty"` // why it is not ready
 	Journal      JournalStatus       `json:"journal"`
+	Refused      Refused             `json:"refused,omitzero"`
+	Julian       *JulianStatus       `json:"julian,omitempty"` // nil: no daemon, or no api_key in [julian]
 	Destinations []DestinationStatus `json:"destinations"`
+}
+
+// Refused counts, since the daemon started, deliveries that were not taken.
+type Refused struct {
+	Unauthorized int64 `json:"unauthorized,omitempty"` // no key or a wrong one
+	Unwritten    int64 `json:"unwritten,omitempty"`    // the journal could not be written
+}
+
+// JulianStatus says whether 11x's REST API could be used when it was last asked.
+type JulianStatus struct {
+	OK      bool      `json:"ok"`
+	Asked   time.Time `json:"asked,omitzero"` // zero: not yet
+	Problem string    `json:"problem,omitempty"`
 }
 
 // JournalStatus counts what the journal holds.
@@ -36,6 +51,10 @@ type JournalStatus struct {
 	Calls      int64                   `json:"calls"`
 	Deliveries map[store.Verdict]int64 `json:"deliveries"`
 	Bytes      int64                   `json:"bytes"`
+	// DiskFree and DiskSize are bytes of the file system that holds the journal:
+	// what callsync may still use of it, and all. 0 when that is not known.
+	DiskFree int64 `json:"diskFree,omitempty"`
+	DiskSize int64 `json:"diskSize,omitempty"`
 }
 
 // DestinationStatus says how one destination is doing.

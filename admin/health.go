@@ -24,18 +24,42 @@ func (s *Server) reload(*http.Request) (any, error) {
 }
 
 func (s *Server) status(r *http.Request) (any, error) {
-	stats, err := s.Journal.Stats(r.Context())
+	answer, err := s.Vitals(r.Context())
 	if err != nil {
 		return nil, err
+	}
+	for i := range answer.Destinations {
+		at := &answer.Destinations[i]
+		if at.Backlog, err = s.Journal.Backlog(r.Context(), at.Destination, s.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+// Vitals is the status without the backlog, which costs the more the more calls
+// are due: it may be asked for every second.
+func (s *Server) Vitals(ctx context.Context) (Status, error) {
+	stats, err := s.Journal.Stats(ctx)
+	if err != nil {
+		return Status{}, err
 	}
 	answer := Status{
 		Build: s.Build, Daemon: s.Daemon, Receivers: s.Receivers,
 		Journal:      JournalStatus{Calls: stats.Calls, Deliveries: stats.Deliveries, Bytes: stats.Bytes},
 		Destinations: []DestinationStatus{},
 	}
+	answer.Journal.DiskFree, answer.Journal.DiskSize = s.disk()
+	if s.Metrics != nil {
+		answer.Refused = s.Metrics.refused()
+	}
+	if s.Julian != nil {
+		julian := s.Julian()
+		answer.Julian = &julian
+	}
 	if s.Daemon {
 		answer.Started = s.started
-		health := s.ready(r.Context())
+		health := s.ready(ctx)
 		answer.Ready, answer.Reasons = health.Ready, health.Reasons
 	}
 	for _, d := range s.Destinations {
@@ -47,12 +71,9 @@ func (s *Server) status(r *http.Request) (any, error) {
 		if d.Mapping != nil {
 			at.MappingFile = d.Mapping()
 		}
-		if at.Backlog, err = s.Journal.Backlog(r.Context(), d.Name, s.Now()); err != nil {
-			return nil, err
-		}
-		next, ok, err := s.Journal.NextDue(r.Context(), d.Name)
+		next, ok, err := s.Journal.NextDue(ctx, d.Name)
 		if err != nil {
-			return nil, err
+			return Status{}, err
 		}
 		if ok {
 			at.NextAttempt = next
@@ -60,6 +81,19 @@ func (s *Server) status(r *http.Request) (any, error) {
 		answer.Destinations = append(answer.Destinations, at)
 	}
 	return answer, nil
+}
+
+// disk is 0, 0 when nothing is known of it.
+func (s *Server) disk() (free, size int64) {
+	if s.Disk == nil {
+		return 0, 0
+	}
+	free, size, err := s.Disk()
+	if err != nil {
+		s.Logger.Debug("the free space beside the journal is not known", "error", err)
+		return 0, 0
+	}
+	return free, size
 }
 
 // healthz answers as long as the process does.

@@ -3,12 +3,17 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/store"
 	"github.com/callsync/callsync/sync"
 )
@@ -18,12 +23,21 @@ import (
 type Metrics struct {
 	registry   *prometheus.Registry
 	deliveries *prometheus.CounterVec
+	rejected   *prometheus.CounterVec
 	unwritten  prometheus.Counter
 	ack        prometheus.Histogram
 	reloads    *prometheus.CounterVec
 	rounds     *prometheus.HistogramVec
 	batch      *prometheus.HistogramVec
 	changes    *prometheus.CounterVec
+	settled    *prometheus.CounterVec
+	retries    *prometheus.CounterVec
+	requests   *prometheus.CounterVec
+	request    *prometheus.HistogramVec
+	alerts     *prometheus.CounterVec
+
+	// The same counts again, as the status tells them.
+	unauthorized, lost atomic.Int64
 }
 
 // NewMetrics returns metrics that count nothing yet.
@@ -33,6 +47,9 @@ func NewMetrics() *Metrics {
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "callsync_deliveries_total", Help: "Deliveries recorded since start, by verdict.",
 		}, []string{"verdict"}),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_deliveries_rejected_total", Help: "Deliveries rejected since start, by the HTTP status answered: 401 is a missing or wrong key.",
+		}, []string{"status"}),
 		unwritten: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "callsync_deliveries_unwritten_total", Help: "Deliveries that the journal could not record; their senders were told to try again.",
 		}),
@@ -54,13 +71,30 @@ func NewMetrics() *Metrics {
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "callsync_crm_changes_total", Help: "Changes to records that the CRM accepted since start.",
 		}, []string{"destination"}),
+		settled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_calls_settled_total", Help: "Calls that rounds took along since start, by the state they came out with.",
+		}, []string{"destination", "state"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_retries_total", Help: "Attempts at a call after which another one was planned.",
+		}, []string{"destination"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_crm_requests_total", Help: "Requests sent to the CRM since start, by operation and HTTP status; status \"none\" had no answer.",
+		}, []string{"destination", "operation", "status"}),
+		request: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "callsync_crm_request_seconds", Help: "Time from a request to the CRM to the header of its answer.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"destination"}),
+		alerts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_alerts_sent_total", Help: "Attempts to send an alert since start, by service and result: sent or failed.",
+		}, []string{"service", "result"}),
 	}
 	for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
 		m.deliveries.WithLabelValues(string(v))
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.deliveries, m.unwritten, m.ack, m.reloads, m.rounds, m.batch, m.changes,
+		m.deliveries, m.rejected, m.unwritten, m.ack, m.reloads, m.rounds, m.batch, m.changes,
+		m.settled, m.retries, m.requests, m.request, m.alerts,
 	)
 	return m
 }
@@ -73,10 +107,21 @@ func (m *Metrics) Delivery(v store.Verdict, status int, elapsed time.Duration) {
 		m.deliveries.WithLabelValues(string(v)).Inc()
 	case status >= 500:
 		m.unwritten.Inc()
+		m.lost.Add(1)
 	default: // somebody who was lost
 		return
 	}
+	if v == store.Rejected {
+		m.rejected.WithLabelValues(strconv.Itoa(status)).Inc()
+	}
+	if status == http.StatusUnauthorized {
+		m.unauthorized.Add(1)
+	}
 	m.ack.Observe(elapsed.Seconds())
+}
+
+func (m *Metrics) refused() Refused {
+	return Refused{Unauthorized: m.unauthorized.Load(), Unwritten: m.lost.Load()}
 }
 
 // Round counts a round of a sync loop.
@@ -84,6 +129,76 @@ func (m *Metrics) Round(r sync.Report) {
 	m.rounds.WithLabelValues(r.Destination).Observe(r.Took.Seconds())
 	m.batch.WithLabelValues(r.Destination).Observe(float64(r.Calls))
 	m.changes.WithLabelValues(r.Destination).Add(float64(r.Changes))
+	for state, n := range r.Statuses {
+		m.settled.WithLabelValues(r.Destination, string(state)).Add(float64(n))
+	}
+	m.retries.WithLabelValues(r.Destination).Add(float64(r.Statuses[store.Retrying]))
+}
+
+// Request counts a request to a CRM: its operation as the connector names it,
+// the HTTP status, 0 when there was no answer, and how long that took.
+func (m *Metrics) Request(destination string, x crm.Exchange) {
+	status := "none"
+	if x.Status != 0 {
+		status = strconv.Itoa(x.Status)
+	}
+	m.requests.WithLabelValues(destination, x.Operation, status).Inc()
+	m.request.WithLabelValues(destination).Observe(x.Took.Seconds())
+}
+
+// Alert counts an attempt to send an alert.
+func (m *Metrics) Alert(service string, err error) {
+	result := "sent"
+	if err != nil {
+		result = "failed"
+	}
+	m.alerts.WithLabelValues(service, result).Inc()
+}
+
+// Names lists the metrics there can be, for what refers to them. Histograms are
+// listed under the names of their series.
+func (m *Metrics) Names() []string {
+	ch := make(chan *prometheus.Desc)
+	go func() {
+		defer close(ch)
+		m.registry.Describe(ch)
+	}()
+	histograms := map[string]bool{}
+	for _, h := range []prometheus.Collector{m.ack, m.rounds, m.batch, m.request} {
+		for _, name := range described(h) {
+			histograms[name] = true
+		}
+	}
+	names := []string{}
+	for d := range ch {
+		name := nameOf(d)
+		if !histograms[name] {
+			names = append(names, name)
+			continue
+		}
+		for _, series := range []string{"_bucket", "_sum", "_count"} {
+			names = append(names, name+series)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func described(c prometheus.Collector) (names []string) {
+	ch := make(chan *prometheus.Desc, 16)
+	c.Describe(ch)
+	close(ch)
+	for d := range ch {
+		names = append(names, nameOf(d))
+	}
+	return names
+}
+
+// nameOf reads a metric's name, which the library shows only in a Desc's text.
+func nameOf(d *prometheus.Desc) string {
+	_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+	name, _, _ := strings.Cut(rest, `"`)
+	return name
 }
 
 // MappingReloaded counts a reload of a destination's mapping file.
@@ -113,9 +228,14 @@ var (
 	oldestDesc      = prometheus.NewDesc("callsync_oldest_unsynced_seconds", "Age of the oldest call still on its way to the destination; 0 when there is none.", []string{"destination"}, nil)
 	lastSyncDesc    = prometheus.NewDesc("callsync_last_sync_timestamp_seconds", "When the destination last took something.", []string{"destination"}, nil)
 	phaseDesc       = prometheus.NewDesc("callsync_destination_phase", "1 for the phase the destination's loop is in.", []string{"destination", "phase"}, nil)
-	requestsDesc    = prometheus.NewDesc("callsync_crm_requests_total", "Requests sent to the CRM since start, by operation.", []string{"destination", "operation"}, nil)
 	quotaUsed       = prometheus.NewDesc("callsync_crm_quota_used", "Requests counted against the CRM's daily quota, by everybody.", []string{"destination"}, nil)
 	quotaLimit      = prometheus.NewDesc("callsync_crm_quota_limit", "The CRM's daily quota.", []string{"destination"}, nil)
+	quotaLeft       = prometheus.NewDesc("callsync_crm_quota_left", "What is left of the CRM's daily quota; 0 when it is overdrawn.", []string{"destination"}, nil)
+	circuitOpen     = prometheus.NewDesc("callsync_circuit_open", "1 while the circuit breaker keeps requests from the CRM after transient errors.", []string{"destination"}, nil)
+	diskFree        = prometheus.NewDesc("callsync_disk_free_bytes", "What callsync may still use of the journal's file system.", nil, nil)
+	diskSize        = prometheus.NewDesc("callsync_disk_size_bytes", "Size of the journal's file system.", nil, nil)
+	julianUp        = prometheus.NewDesc("callsync_julian_up", "1 when 11x's REST API took the key when last asked; absent without a key.", nil, nil)
+	startedDesc     = prometheus.NewDesc("callsync_start_timestamp_seconds", "When the daemon started.", nil, nil)
 	mappingBad      = prometheus.NewDesc("callsync_mapping_broken", "1 while the mapping file's content cannot be used and the last good version is in force.", []string{"destination"}, nil)
 	journalReadable = prometheus.NewDesc("callsync_journal_readable", "1 when the journal could be read for these metrics.", nil, nil)
 )
@@ -123,7 +243,8 @@ var (
 func (c *snapshot) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, journalCalls, journalBytes, callsDesc, oldestDesc, lastSyncDesc, phaseDesc,
-		requestsDesc, quotaUsed, quotaLimit, mappingBad, journalReadable,
+		quotaUsed, quotaLimit, quotaLeft, circuitOpen, mappingBad, journalReadable,
+		diskFree, diskSize, julianUp, startedDesc,
 	} {
 		ch <- d
 	}
@@ -135,6 +256,16 @@ func (c *snapshot) Collect(ch chan<- prometheus.Metric) {
 	}
 	b := c.s.Build
 	gauge(buildInfo, 1, b.Version, b.Revision, b.Go)
+	gauge(startedDesc, float64(c.s.started.UnixMilli())/1000)
+	if free, size := c.s.disk(); size > 0 {
+		gauge(diskFree, float64(free))
+		gauge(diskSize, float64(size))
+	}
+	if c.s.Julian != nil {
+		if julian := c.s.Julian(); !julian.Asked.IsZero() {
+			gauge(julianUp, truth(julian.OK))
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	stats, err := c.s.Journal.Stats(ctx)
@@ -161,12 +292,11 @@ func (c *snapshot) Collect(ch chan<- prometheus.Metric) {
 		if !h.LastSync.IsZero() {
 			gauge(lastSyncDesc, float64(h.LastSync.UnixMilli())/1000, d.Name)
 		}
-		for op, n := range h.CRM.Requests {
-			ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), d.Name, op)
-		}
+		gauge(circuitOpen, truth(h.Phase == sync.Broken), d.Name)
 		if h.CRM.QuotaLimit > 0 {
 			gauge(quotaUsed, float64(h.CRM.QuotaUsed), d.Name)
 			gauge(quotaLimit, float64(h.CRM.QuotaLimit), d.Name)
+			gauge(quotaLeft, float64(max(0, h.CRM.QuotaLimit-h.CRM.QuotaUsed)), d.Name)
 		}
 		if d.Mapping != nil {
 			gauge(mappingBad, truth(d.Mapping().Problem != ""), d.Name)

@@ -44,8 +44,11 @@ type Settings struct {
 	Tokens    TokenStore
 	Memory    Memory
 	Transport http.RoundTripper // nil means http.DefaultTransport
-	Logger    *slog.Logger
-	Now       func() time.Time // nil means time.Now
+	// Observe is called after each request, concurrently; nil means not at all.
+	// A connector sees to it with [Observe] and [WithOperation].
+	Observe func(context.Context, Exchange)
+	Logger  *slog.Logger
+	Now     func() time.Time // nil means time.Now
 }
 
 // OAuth holds the keys of a destination's oauth table. Which of them a

@@ -128,7 +128,8 @@ func (a *authorizer) refresh(ctx context.Context) (*oauth2.Token, error) {
 	if a.refusal != nil && a.refused == old.RefreshToken && a.now().Sub(a.refusedAt) < refusedFor {
 		return nil, a.refusal
 	}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, a.http), requestTimeout)
+	ctx = crm.WithOperation(context.WithValue(ctx, oauth2.HTTPClient, a.http), "oauth token")
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	fresh, err := a.config.TokenSource(ctx, &oauth2.Token{RefreshToken: old.RefreshToken}).Token()
 	if err != nil {

@@ -121,11 +121,11 @@ func Open(s crm.Settings) (crm.Destination, error) {
 func transport(s crm.Settings) http.RoundTripper {
 	standard, ok := http.DefaultTransport.(*http.Transport)
 	if s.Transport != nil || !ok {
-		return s.Transport
+		return crm.Observe(s.Transport, s.Observe)
 	}
 	t := standard.Clone()
 	t.MaxIdleConnsPerHost = maxConcurrent
-	return t
+	return crm.Observe(t, s.Observe)
 }
 
 // BatchSize is several of HubSpot's batches of 100, so that searches and the

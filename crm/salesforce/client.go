@@ -154,7 +154,7 @@ func (c *client) try(ctx context.Context, op string, token *oauth2.Token, run fu
 	if err := c.meter.admit(op); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(crm.WithOperation(ctx, op), requestTimeout)
 	defer cancel()
 	x := &exchange{ctx: ctx, base: &oauth2.Transport{Source: oauth2.StaticTokenSource(token), Base: c.base}}
 	instance := c.session.instance(token)

@@ -63,10 +63,7 @@ func Open(s crm.Settings) (crm.Destination, error) {
 	if err != nil {
 		return nil, fmt.Errorf("destination %s: %w", s.Name, err)
 	}
-	base := s.Transport
-	if base == nil {
-		base = http.DefaultTransport
-	}
+	base := crm.Observe(s.Transport, s.Observe)
 	now := s.Now
 	if now == nil {
 		now = time.Now

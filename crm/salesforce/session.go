@@ -49,7 +49,7 @@ func (s *session) token(ctx context.Context, refused *oauth2.Token) (*oauth2.Tok
 			return t, nil
 		}
 		// Others wait for this token: it must not end with the first caller.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
+		ctx, cancel := context.WithTimeout(crm.WithOperation(context.WithoutCancel(ctx), "token"), tokenTimeout)
 		defer cancel()
 		s.meter.count("token")
 		t, err := s.grant(ctx)
