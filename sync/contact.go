@@ -118,7 +118,7 @@ func (ce *contactEdit) remember() {
 
 // underway is how the person's properties stand while the request is out.
 func (ce *contactEdit) underway(applied map[string]store.Applied) map[string]store.Applied {
-	out := allUnderway(applied, ce.edit.send)
+	out := ce.edit.underway(applied)
 	for name := range ce.edit.send {
 		a, next := out[name], ce.edit.applied[name]
 		a.Before, a.BeforeKnown = next.Before, next.BeforeKnown

@@ -15,6 +15,9 @@ type edit struct {
 	applied  map[string]store.Applied // what the journal keeps if the write succeeds
 	warnings []string
 	decided  []decision
+	// learnt are values of earlier requests without an answer, which turned out
+	// to have been taken.
+	learnt map[string]crm.Value
 }
 
 // A decision is what was decided about one property.
@@ -26,7 +29,7 @@ type decision struct {
 
 // edit decides diffs against present, the CRM's values; nil for a new record.
 func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.Value]string) edit {
-	e := edit{send: map[string]crm.Value{}, applied: map[string]store.Applied{}}
+	e := edit{send: map[string]crm.Value{}, applied: map[string]store.Applied{}, learnt: map[string]crm.Value{}}
 	for _, d := range diffs {
 		name := d.field.Name
 		if d.step == hold {
@@ -52,6 +55,9 @@ func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.V
 			if !write {
 				e.applied[name] = store.Applied{Value: d.field.Value, Wire: wire}
 				continue
+			}
+			if d.applied.Unsure && crm.Same(d.applied.Sent, present[name]) {
+				e.learnt[name] = d.applied.Sent
 			}
 		}
 		e.send[name] = sent
@@ -81,6 +87,17 @@ func (r *round) questions(diffs []diff, person bool) []string {
 // untouched reports whether callsync never wrote a property, as far as it knows.
 func untouched(a store.Applied) bool {
 	return !a.BeforeKnown && !a.Unsure && wrote(a).IsNull()
+}
+
+// underway is how properties stand while the edit's request is out.
+func (e edit) underway(applied map[string]store.Applied) map[string]store.Applied {
+	out := allUnderway(applied, e.send)
+	for name, v := range e.learnt {
+		a := out[name]
+		a.Value, a.Wire, a.Kept, a.Wrote = v, "", "", crm.Value{}
+		out[name] = a
+	}
+	return out
 }
 
 // A reading collects what has to be read from the CRM before a stage can decide.

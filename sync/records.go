@@ -344,7 +344,7 @@ func (r *round) announce(j *job) {
 	switch j.op {
 	case crm.Create:
 		j.row.Object, j.row.Intent = j.want.Object, r.now
-		j.row.Properties, j.row.Links, j.row.Relink = nil, j.links, true
+		j.row.Properties, j.row.Links, j.row.Relink = attempted(j.row.Properties), j.links, true
 	case crm.Archive:
 		j.row.Retracted = true
 	case crm.Update:
@@ -353,9 +353,21 @@ func (r *round) announce(j *job) {
 		}
 	}
 	if len(j.edit.send) > 0 {
-		j.row.Properties = allUnderway(j.row.Properties, j.edit.send)
+		j.row.Properties = j.edit.underway(j.row.Properties)
 	}
 	r.setRecord(j.item, j.row)
+}
+
+// attempted is what an earlier attempt to create a record sent: should it be
+// carried out late, that is what stands in the CRM.
+func attempted(properties map[string]store.Applied) map[string]store.Applied {
+	earlier := map[string]store.Applied{}
+	for name, a := range properties {
+		if a.Unsure {
+			earlier[name] = store.Applied{Value: a.Sent}
+		}
+	}
+	return earlier
 }
 
 func (r *round) recordResult(j *job, res crm.Result) {
