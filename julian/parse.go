@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -36,7 +37,7 @@ func Parse(body []byte) (*Call, error) {
 func FromRaw(raw map[string]any) (*Call, error) {
 	r := reader{}
 	c := &Call{Raw: raw}
-	o := object{&r, "", raw}
+	o := object{r: &r, m: raw}
 
 	c.CallID = strings.TrimSpace(o.str("callId"))
 	if c.CallID == "" {
@@ -57,12 +58,12 @@ func FromRaw(raw map[string]any) (*Call, error) {
 	c.ScheduledAt = o.time("scheduledAt")
 	c.Timezone = o.str("timezone")
 	c.Direction = strings.ToLower(o.str("direction"))
-	c.CustomInputVariables = o.object("customInputVariables").m
+	c.CustomInputVariables = o.members("customInputVariables")
 	c.Duration = o.integer("duration")
 	c.CallURL = o.str("callUrl")
 	c.RescheduledAt = o.time("rescheduledAt")
 	c.Result = parseResult(o.object("callResult"))
-	c.CRMSchedulingDetails = o.object("crmSchedulingDetails").m
+	c.CRMSchedulingDetails = o.members("crmSchedulingDetails")
 	sequence := o.object("sequence")
 	c.Sequence = Sequence{
 		SequenceID:      sequence.str("sequenceId"),
@@ -79,7 +80,7 @@ func parseResult(o object) Result {
 	res := Result{
 		ResultType:         ResultType(o.str("resultType")),
 		Summary:            o.str("summary"),
-		ExtractedVariables: o.object("extractedVariables").m,
+		ExtractedVariables: o.members("extractedVariables"),
 		AgentActions:       parseActions(o.objects("agentActions")),
 		HumanActions:       parseActions(o.objects("humanActions")),
 		Transcription:      o.str("transcription"),
@@ -105,7 +106,7 @@ func parseActions(items []object) []Action {
 			Status:      x.str("status"),
 			ActionKey:   x.str("actionKey"),
 			CompletedAt: x.time("completedAt"),
-			Metadata:    x.object("metadata").m,
+			Metadata:    x.members("metadata"),
 		})
 	}
 	return actions
@@ -135,18 +136,30 @@ func (r *reader) all() []Warning {
 	return append(r.warnings, Warning{Field: "…", Text: fmt.Sprintf("and %d more", r.more)})
 }
 
-// An object is a JSON object being read, with its path for warnings.
+// An object is a JSON object being read, with its path for warnings, which is
+// put together only for one.
 type object struct {
-	r    *reader
-	path string
-	m    map[string]any
+	r     *reader
+	path  string
+	list  string // the list it is an item of, if any, and its place there
+	place int
+	m     map[string]any
 }
 
-func (o object) at(key string) string {
-	if o.path == "" {
+func (o object) at(key string) string { return join(o.where(), key) }
+
+func (o object) where() string {
+	if o.list == "" {
+		return o.path
+	}
+	return fmt.Sprintf("%s[%d]", join(o.path, o.list), o.place)
+}
+
+func join(path, key string) string {
+	if path == "" {
 		return key
 	}
-	return o.path + "." + key
+	return path + "." + key
 }
 
 func (o object) wrongType(key, want string, got any) {
@@ -175,6 +188,9 @@ func (o object) integer(key string) int {
 	case nil:
 		return 0
 	case json.Number:
+		if n, err := strconv.ParseInt(string(v), 10, 32); err == nil && n >= 0 {
+			return int(n)
+		}
 		text = v.String()
 	case string:
 		text, quoted = strings.TrimSpace(v), true
@@ -214,15 +230,23 @@ func (o object) time(key string) *time.Time {
 }
 
 func (o object) object(key string) object {
-	child := object{r: o.r, path: o.at(key)}
+	m := o.members(key)
+	if m == nil {
+		return object{}
+	}
+	return object{r: o.r, path: o.at(key), m: m}
+}
+
+// members are an object's that is taken as it is.
+func (o object) members(key string) map[string]any {
 	switch v := o.m[key].(type) {
 	case nil:
 	case map[string]any:
-		child.m = v
+		return v
 	default:
 		o.wrongType(key, "an object", v)
 	}
-	return child
+	return nil
 }
 
 func (o object) objects(key string) []object {
@@ -236,7 +260,7 @@ func (o object) objects(key string) []object {
 				o.wrongType(fmt.Sprintf("%s[%d]", key, i), "an object", x)
 				continue
 			}
-			items = append(items, object{o.r, fmt.Sprintf("%s[%d]", o.at(key), i), m})
+			items = append(items, object{r: o.r, path: o.where(), list: key, place: i, m: m})
 		}
 	default:
 		o.wrongType(key, "a list", v)
