@@ -44,6 +44,7 @@ type Journal interface {
 	Queue
 	Reader
 	Keeper
+	Forgetter
 	io.Closer
 }
 
@@ -97,8 +98,9 @@ type Queue interface {
 	Apply(ctx context.Context, destination string, u Update) error
 
 	// Request makes calls due now for a destination, also ones it never saw,
-	// and returns how many the journal has. A call already due in lane Live
-	// stays there.
+	// and returns how many of them it made due. Those that the journal does not
+	// have, or whose body has expired, are left out. A call already due in lane
+	// Live stays there.
 	Request(ctx context.Context, destination string, callIDs []string, r Request) (int, error)
 }
 
@@ -193,7 +195,13 @@ type Call struct {
 	Hash        string            `json:"hash"`
 	Size        int               `json:"size"`
 	Warnings    []julian.Warning  `json:"warnings,omitempty"`
+	// Expired is the newest revision whose body was dropped because of its age,
+	// as were those of all before it; 0 when none was.
+	Expired int `json:"expired,omitempty"`
 }
+
+// HasBody reports whether the body of the newest revision is kept.
+func (c Call) HasBody() bool { return c.Expired < c.Revision }
 
 // At orders the calls of one person: when the call took place, else when it was
 // first received.
@@ -209,7 +217,7 @@ type Revision struct {
 	N    int       `json:"revision"` // from 1
 	At   time.Time `json:"at"`
 	Hash string    `json:"hash"`
-	Body []byte    `json:"-"` // exactly as received
+	Body []byte    `json:"-"` // exactly as received; nil once it has expired
 }
 
 // A Lane orders due work.
@@ -373,7 +381,7 @@ type Person struct {
 // Work is a call as a sync loop needs it.
 type Work struct {
 	Call        Call
-	Body        []byte // newest accepted revision
+	Body        []byte // newest accepted revision; nil once it has expired
 	Destination string
 	State       State
 	Records     map[string]Record // by key
@@ -459,8 +467,10 @@ type Stats struct {
 
 // A MappingVersion is a mapping file as it was applied.
 type MappingVersion struct {
-	Version string    `json:"version"` // hash of the source
-	Name    string    `json:"name"`    // file name, or "hubspot.toml (built in)"
-	Source  []byte    `json:"source"`
-	At      time.Time `json:"at"` // first applied
+	Version string `json:"version"` // hash of the source
+	Name    string `json:"name"`    // file name, or "hubspot.toml (built in)"
+	Source  []byte `json:"source"`
+	// Routed are the sources of the files it routes to, by path.
+	Routed map[string][]byte `json:"routed,omitempty"`
+	At     time.Time         `json:"at"` // first applied
 }

@@ -123,7 +123,7 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 		return store.Stale, current.Revision, nil
 	}
 	next := p.call
-	next.ReceivedAt = current.ReceivedAt
+	next.ReceivedAt, next.Expired = current.ReceivedAt, current.Expired
 	next.Revision = current.Revision + 1
 	row, err := encodeRow(next)
 	if err != nil {

@@ -129,6 +129,9 @@ func (j *Journal) Load(ctx context.Context, destination string, callIDs []string
 		return nil, err
 	}
 	for i := range works {
+		if packed[i] == nil {
+			continue
+		}
 		if works[i].Body, err = unpack(packed[i]); err != nil {
 			return nil, fmt.Errorf("call %s: %w", works[i].Call.ID, damaged(err))
 		}
@@ -137,8 +140,11 @@ func (j *Journal) Load(ctx context.Context, destination string, callIDs []string
 }
 
 // newestBody returns the packed body of the call's newest revision, in the
-// file's mapping.
+// file's mapping; nil when it has expired.
 func newestBody(t *bbolt.Tx, c *store.Call) ([]byte, error) {
+	if !c.HasBody() {
+		return nil, nil
+	}
 	revision := t.Bucket(callBucket).Get(revisionKey(c.ID, c.Revision))
 	if revision == nil {
 		return nil, damaged(fmt.Errorf("revision %d of call %s is missing", c.Revision, c.ID))
@@ -218,7 +224,7 @@ func (j *Journal) Request(ctx context.Context, destination string, callIDs []str
 			if err != nil {
 				return err
 			}
-			if !ok {
+			if !ok || !c.HasBody() {
 				continue
 			}
 			n++

@@ -35,7 +35,8 @@ func knownCall(t *bbolt.Tx, callID string) (c store.Call, err error) {
 func (j *Journal) Revisions(ctx context.Context, callID string) ([]store.Revision, error) {
 	var revisions []store.Revision
 	err := j.view(ctx, func(t *bbolt.Tx) error {
-		if _, err := knownCall(t, callID); err != nil {
+		c, err := knownCall(t, callID)
+		if err != nil {
 			return err
 		}
 		bodies := t.Bucket(bodyBucket)
@@ -44,6 +45,10 @@ func (j *Journal) Revisions(ctx context.Context, callID string) ([]store.Revisio
 			r := keyReader(k[len(prefix):])
 			n := int(r.uint32())
 			seq, at, hash := decodeRevision(value)
+			if n <= c.Expired {
+				revisions = append(revisions, store.Revision{N: n, At: at, Hash: hash})
+				return nil
+			}
 			body, err := unpack(bodies.Get(key{}.uint64(seq)))
 			if err != nil {
 				return fmt.Errorf("revision %d of call %s: %w", n, callID, damaged(err))
@@ -70,9 +75,11 @@ func (j *Journal) View(ctx context.Context, callID string) ([]store.Work, error)
 		if err != nil {
 			return err
 		}
-		body, err := unpack(packed)
-		if err != nil {
-			return fmt.Errorf("call %s: %w", callID, damaged(err))
+		var body []byte
+		if packed != nil {
+			if body, err = unpack(packed); err != nil {
+				return fmt.Errorf("call %s: %w", callID, damaged(err))
+			}
 		}
 		byDestination := make(map[string]*store.Work)
 		work := func(destination string) *store.Work {

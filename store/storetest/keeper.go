@@ -19,7 +19,7 @@ func testMappings(t *testing.T, open Open) {
 	if _, err := f.Mapping(f.ctx(), "v1"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unknown version: %v, want ErrNotFound", err)
 	}
-	m := store.MappingVersion{Version: "v1", Name: "hubspot.toml (built in)", Source: []byte("[contact]\n\xff"), At: at(1)}
+	m := store.MappingVersion{Version: "v1", Name: "hubspot.toml (built in)", Source: []byte("[contact]\n\xff"), Routed: map[string][]byte{"other.toml": []byte("[contact]")}, At: at(1)}
 	f.ok(f.PutMapping(f.ctx(), m))
 	again := m
 	again.At, again.Name = at(9), "copy.toml"

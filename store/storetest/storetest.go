@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 		{"Apply", applyTests},
 		{"Reader", readerTests},
 		{"Keeper", keeperTests},
+		{"Forgetter", forgetTests},
 		{"Concurrency", concurrencyTests},
 		{"Model", modelTests},
 	}

@@ -1,0 +1,270 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"iter"
+	"maps"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// AllIdentities implements [store.Forgetter].
+func (j *Journal) AllIdentities(ctx context.Context) iter.Seq2[store.KnownIdentity, error] {
+	return forward(ctx, j, identityBucket, func(k keyReader, value []byte) (i store.KnownIdentity, err error) {
+		i.Destination, i.Key = k.text(), k.text()
+		return i, decodeRow(value, &i.Identity)
+	})
+}
+
+// AllPeople implements [store.Forgetter].
+func (j *Journal) AllPeople(ctx context.Context) iter.Seq2[store.KnownPerson, error] {
+	return forward(ctx, j, personBucket, func(k keyReader, value []byte) (p store.KnownPerson, err error) {
+		p.Destination, p.Ref.Object, p.Ref.ID = k.text(), k.text(), k.text()
+		return p, decodeRow(value, &p.Person)
+	})
+}
+
+// forward lists the rows of a bucket in the order of their keys, in pages that
+// are transactions of their own.
+func forward[T any](ctx context.Context, j *Journal, bucket []byte, decode func(k keyReader, value []byte) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var from []byte
+		for {
+			var page []T
+			err := j.view(ctx, func(t *bbolt.Tx) error {
+				c := t.Bucket(bucket).Cursor()
+				k, value := c.Seek(from)
+				for ; k != nil && len(page) < pageHits; k, value = c.Next() {
+					row, err := decode(keyReader(k), value)
+					if err != nil {
+						return err
+					}
+					page = append(page, row)
+				}
+				from = bytes.Clone(k)
+				return nil
+			})
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, row := range page {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if from == nil {
+				return
+			}
+		}
+	}
+}
+
+// Erase implements [store.Forgetter]. All of e is one transaction, during which
+// deliveries wait: hand many calls over in portions.
+func (j *Journal) Erase(ctx context.Context, e store.Erasure) (store.Erased, error) {
+	kept, err := encodeKept(e.Kept)
+	if err != nil {
+		return store.Erased{}, err
+	}
+	var out store.Erased
+	err = j.update(ctx, func(t *tx) error {
+		out = store.Erased{}
+		for _, id := range e.Calls {
+			if err := t.eraseCall(id, &out); err != nil {
+				return err
+			}
+		}
+		for _, seq := range e.Deliveries {
+			if err := t.eraseDelivery(key{}.uint64(seq), &out); err != nil {
+				return err
+			}
+		}
+		for _, destination := range slices.Sorted(maps.Keys(e.People)) {
+			for _, ref := range e.People[destination] {
+				if err := t.erasePerson(destination, ref, &out); err != nil {
+					return err
+				}
+			}
+		}
+		for _, destination := range slices.Sorted(maps.Keys(e.Identities)) {
+			for _, k := range e.Identities[destination] {
+				if err := t.eraseIdentity(destination, k, &out); err != nil {
+					return err
+				}
+			}
+		}
+		for _, r := range kept {
+			if err := t.Bucket(personBucket).Put(r.key, r.value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Erased{}, err
+	}
+	return out, nil
+}
+
+func encodeKept(kept map[string]map[crm.Ref]store.Person) ([]row, error) {
+	var rows []row
+	for destination, people := range kept {
+		for ref, p := range people {
+			value, err := encodeRow(p)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, row{personKey(destination, ref), value})
+		}
+	}
+	return rows, nil
+}
+
+func (t *tx) eraseCall(id string, out *store.Erased) error {
+	c, ok, err := t.call(id)
+	if err != nil || !ok {
+		return err
+	}
+	calls := t.Bucket(callBucket)
+	states, err := statesOf(calls, id)
+	if err != nil {
+		return err
+	}
+	for destination, s := range states {
+		if err := t.dropState(&c, destination, s); err != nil {
+			return err
+		}
+		out.States++
+	}
+	var rows, log [][]byte
+	prefix := key{}.text(id)
+	err = eachWithPrefix(calls, prefix, func(k, value []byte) error {
+		rows = append(rows, bytes.Clone(k))
+		switch k[len(prefix)] {
+		case rowDelivery:
+			log = append(log, bytes.Clone(k[len(prefix)+1:]))
+		case rowRecord:
+			out.Records++
+		case rowRevision:
+			seq, _, _ := decodeRevision(value)
+			return t.dropBody(seq, &out.Bodies)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, seq := range log {
+		if err := t.eraseDelivery(seq, out); err != nil {
+			return err
+		}
+	}
+	for _, k := range rows {
+		if err := calls.Delete(k); err != nil {
+			return err
+		}
+	}
+	if err := t.Bucket(receivedBucket).Delete(key{}.listed(c.ReceivedAt, id)); err != nil {
+		return err
+	}
+	t.count(key{countCalls}, -1)
+	out.Calls++
+	return nil
+}
+
+// dropState takes a state out of the indexes and counters; its row goes with its
+// call's.
+func (t *tx) dropState(c *store.Call, destination string, s store.State) error {
+	e := entriesOf(c, destination, s)
+	t.count(stateCounter(destination, s.Status), -1)
+	for _, x := range []struct {
+		bucket []byte
+		k      key
+	}{{dueBucket, e.due}, {statusBucket, e.status}, {unservedBucket, e.unserved}} {
+		if err := t.reindex(x.bucket, x.k, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropBody deletes a revision's body, if it is there, and counts it.
+func (t *tx) dropBody(seq uint64, dropped *int) error {
+	b, k := t.Bucket(bodyBucket), key{}.uint64(seq)
+	if b.Get(k) == nil {
+		return nil
+	}
+	*dropped++
+	return b.Delete(k)
+}
+
+// eraseDelivery undoes [tx.logDelivery], and drops what is quarantined of it.
+func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
+	value := t.Bucket(deliveryBucket).Get(seq)
+	if value == nil {
+		return nil
+	}
+	d, err := decodeDelivery(binary.BigEndian.Uint64(seq), value)
+	if err != nil {
+		return err
+	}
+	quarantine := t.Bucket(quarantineBucket)
+	if body := quarantine.Get(seq); body != nil {
+		t.count(key{countQuarantine}, -int64(len(body)))
+		if err := quarantine.Delete(seq); err != nil {
+			return err
+		}
+		out.Bodies++
+	}
+	if d.CallID != "" {
+		if err := t.Bucket(callBucket).Delete(callKey(d.CallID, rowDelivery).uint64(d.Seq)); err != nil {
+			return err
+		}
+	}
+	if err := t.Bucket(verdictBucket).Delete(key{}.text(string(d.Verdict)).uint64(d.Seq)); err != nil {
+		return err
+	}
+	t.count(key{countVerdict}.text(string(d.Verdict)), -1)
+	out.Deliveries++
+	return t.Bucket(deliveryBucket).Delete(seq)
+}
+
+func (t *tx) erasePerson(destination string, ref crm.Ref, out *store.Erased) error {
+	var keys []string
+	prefix := personKey(destination, ref)
+	err := eachWithPrefix(t.Bucket(ownerBucket), prefix, func(k, _ []byte) error {
+		r := keyReader(k[len(prefix):])
+		keys = append(keys, r.text())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := t.eraseIdentity(destination, k, out); err != nil {
+			return err
+		}
+	}
+	people := t.Bucket(personBucket)
+	if people.Get(prefix) == nil {
+		return nil
+	}
+	out.People++
+	return people.Delete(prefix)
+}
+
+func (t *tx) eraseIdentity(destination, k string, out *store.Erased) error {
+	if t.Bucket(identityBucket).Get(identityKey(destination, k)) == nil {
+		return nil
+	}
+	out.Identities++
+	return t.putIdentity(destination, k, store.Identity{})
+}
