@@ -15,7 +15,7 @@ func Builtin(destinationType string, o Options) (*Mapping, error) {
 	if !ok {
 		return nil, fmt.Errorf("no mapping is shipped for destinations of type %q; there are: %s", destinationType, strings.Join(builtinNames(), ", "))
 	}
-	return build(builtinName(destinationType), "", source, o)
+	return Parse(builtinName(destinationType), source, o)
 }
 
 func builtinSource(kind string) ([]byte, bool) {

@@ -266,8 +266,18 @@ func TestRoutes(t *testing.T) {
 	if got := len(m.Declared()); got != 3 {
 		t.Errorf("%d declared properties, want those of all three files", got)
 	}
-	before := m.Version()
+	before, sources := m.Version(), m.Routed()
+	if len(sources) != 2 || string(sources[third]) != field("third") {
+		t.Errorf("%d sources of routed files", len(sources))
+	}
 	write("third.toml", field("changed"))
+	if r, err := mappings.Restore(main, m.Source(), sources, nil); err != nil || r.Version() != before || len(r.Files()) != 2 {
+		t.Error("what was in force cannot be had again after an edit of a routed file", err)
+	}
+	delete(sources, other)
+	if _, err := mappings.Restore(main, m.Source(), sources, nil); err == nil || !strings.Contains(err.Error(), "main.toml:6:11: the mapping it routes to cannot be read: there is no such file") {
+		t.Errorf("restored without a routed file: %v", err)
+	}
 	if m, err = mappings.Load(main, nil); err != nil || m.Version() == before {
 		t.Error("an edit of a routed file does not change the version", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -63,6 +64,19 @@ func (m *Mapping) Source() []byte { return m.source }
 // built-in ones are not among them.
 func (m *Mapping) Files() []string { return slices.Clone(m.files) }
 
+// Routed returns the sources of the files it routes to, by path, to keep with
+// its own: together they are what [Restore] needs. Built-in ones are not among
+// them.
+func (m *Mapping) Routed() map[string][]byte {
+	sources := map[string][]byte{}
+	m.each(func(to *Mapping) {
+		if to != m && len(to.files) > 0 {
+			sources[to.name] = to.source
+		}
+	})
+	return sources
+}
+
 // Declared lists the custom properties that the file, and those it routes to,
 // declare in [[property]] tables, for `callsync setup` to create.
 func (m *Mapping) Declared() []crm.Property {
@@ -104,17 +118,28 @@ func Load(path string, o Options) (*Mapping, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the mapping: %w", err)
 	}
-	return build(path, path, source, o)
+	return build(path, path, source, o, os.ReadFile)
 }
 
 // Parse compiles source; name stands for the file in errors, and routes are
 // relative to its folder. Errors in it are [Errors].
 func Parse(name string, source []byte, o Options) (*Mapping, error) {
-	return build(name, "", source, o)
+	return build(name, "", source, o, os.ReadFile)
 }
 
-func build(name, path string, source []byte, o Options) (*Mapping, error) {
-	l := &loader{overrides: o, used: map[string]bool{}, loaded: map[string]*Mapping{}}
+// Restore is Parse where the files routed to are not read but taken from what
+// [Mapping.Routed] gave.
+func Restore(name string, source []byte, routed map[string][]byte, o Options) (*Mapping, error) {
+	return build(name, "", source, o, func(path string) ([]byte, error) {
+		if text, ok := routed[path]; ok {
+			return text, nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	})
+}
+
+func build(name, path string, source []byte, o Options, read func(path string) ([]byte, error)) (*Mapping, error) {
+	l := &loader{read: read, overrides: o, used: map[string]bool{}, loaded: map[string]*Mapping{}}
 	m := l.load(name, path, source, nil)
 	for _, option := range slices.Sorted(maps.Keys(o)) {
 		if !l.used[option] && len(l.errs) == 0 {
@@ -133,6 +158,7 @@ func build(name, path string, source []byte, o Options) (*Mapping, error) {
 
 // A loader loads a file and those it routes to.
 type loader struct {
+	read      func(path string) ([]byte, error)
 	overrides Options
 	used      map[string]bool // overrides that some file declares
 	options   []string        // all options declared
@@ -204,7 +230,7 @@ func (l *loader) route(from *Mapping, r *routeRule, within []string) {
 	}
 	if text == nil {
 		var err error
-		if text, err = os.ReadFile(path); err != nil {
+		if text, err = l.read(path); err != nil {
 			fail("the mapping it routes to cannot be read: "+reason(err), "the path is relative to this file")
 			return
 		}
