@@ -44,6 +44,7 @@ type Syncer interface {
 	Unpause(ctx context.Context) error
 	// Plan says what syncing calls would do, offline.
 	Plan(ctx context.Context, work []store.Work) ([]sync.CallPlan, error)
+	Mender
 }
 
 // A Destination is one CRM account as the API shows it.
@@ -61,7 +62,7 @@ type Destination struct {
 	Explain func(c *julian.Call, received time.Time) (any, error)
 	// Compile compiles a mapping that is not in force, with the destination's
 	// options.
-	Compile func(name string, source []byte) (sync.Mapping, error)
+	Compile func(MappingSource) (sync.Mapping, error)
 }
 
 // MappingInfo describes a mapping in force.
@@ -120,6 +121,7 @@ func New(o Options) *Server {
 	s.route("GET /api/v1/deliveries", s.deliveries)
 	s.long("POST /api/v1/plan", s.plan)
 	s.long("POST /api/v1/resync", s.resync)
+	s.menderRoutes()
 	s.route("POST /api/v1/destinations/{name}/pause", s.pause)
 	s.route("POST /api/v1/destinations/{name}/unpause", s.unpause)
 	s.route("GET /api/v1/destinations/{name}/setup", s.setupPlan)

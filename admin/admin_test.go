@@ -31,6 +31,8 @@ type loop struct {
 	health  sync.Health
 	mu      gosync.Mutex
 	planned [][]store.Work // guarded by mu
+	pages   []int          // calls verified at a time
+	broken  error          // what mending answers
 }
 
 func (l *loop) Health() sync.Health { return l.health }

@@ -141,6 +141,8 @@ type Explained struct {
 type PlanRequest struct {
 	Selection
 	Payload json.RawMessage `json:"payload,omitempty"`
+	// Live asks the CRM what it holds now; nothing is written.
+	Live bool `json:"live,omitempty"`
 	// Mapping is planned by instead of the one in force; it is for one
 	// destination.
 	Mapping *MappingSource `json:"mapping,omitempty"`
@@ -150,6 +152,8 @@ type PlanRequest struct {
 type MappingSource struct {
 	Name   string `json:"name"` // for errors
 	Source string `json:"source"`
+	// Routed are the sources of the files it routes to, by path.
+	Routed map[string][]byte `json:"routed,omitempty"`
 }
 
 // Plans is the answer of /api/v1/plan.

@@ -38,6 +38,12 @@ func (s *Server) plan(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
+	if req.Live {
+		if req.Mapping != nil {
+			return nil, invalid("a live plan is made by the mapping in force")
+		}
+		destinations = alive(destinations)
+	}
 	if len(req.Payload) > 0 {
 		return s.planPayload(r.Context(), destinations, req.Payload)
 	}
@@ -53,7 +59,7 @@ func (s *Server) withMapping(destinations []Destination, m MappingSource) ([]Des
 	if d.Compile == nil {
 		return nil, invalid("%s cannot plan by another mapping", d.Name)
 	}
-	compiled, err := d.Compile(m.Name, []byte(m.Source))
+	compiled, err := d.Compile(m)
 	if err != nil {
 		return nil, invalid("%v", err)
 	}
@@ -185,7 +191,7 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	}
 	ask := store.Request{At: s.Now(), Lane: store.Replay, Force: req.Force, Recreate: req.Recreate}
 	if len(req.IDs) > 0 {
-		ask.Lane = store.Live
+		ask.Lane, ask.Redo = store.Live, true
 	}
 	err = s.eachChunk(r.Context(), req.Selection, func(ids []string) error {
 		answer.Calls += len(ids)
@@ -230,6 +236,7 @@ func (s *Server) dryRun(ctx context.Context, destinations []Destination, req Res
 	plans, err := s.planCalls(ctx, destinations, req.Selection, func(w *store.Work) {
 		w.State.Force = w.State.Force || req.Force
 		w.State.Recreate = w.State.Recreate || req.Recreate
+		w.State.Redo = w.State.Redo || len(req.IDs) > 0
 	})
 	if err != nil {
 		return nil, err

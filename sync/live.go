@@ -10,9 +10,20 @@ import (
 
 // PlanLive is [Loop.Plan] against what the CRM holds now: people are looked up,
 // present values read and lookups resolved, as a round would, and by the same
-// code. Nothing is written or recorded. The calls are planned together, as one
-// round.
+// code. Nothing is written or recorded. Calls are planned together as in rounds.
 func (l *Loop) PlanLive(ctx context.Context, works []store.Work) ([]CallPlan, error) {
+	var plans []CallPlan
+	for batch := range slices.Chunk(works, l.batch) {
+		some, err := l.planLive(ctx, batch)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, some...)
+	}
+	return plans, nil
+}
+
+func (l *Loop) planLive(ctx context.Context, works []store.Work) ([]CallPlan, error) {
 	r := &round{loop: l, now: l.now(), dry: true}
 	for _, w := range works {
 		r.items = append(r.items, r.render(w))

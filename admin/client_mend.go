@@ -1,0 +1,34 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/callsync/callsync/sync"
+)
+
+// UndoPlan asks what undoing a call would do: at one destination, or all.
+func (c *Client) UndoPlan(ctx context.Context, id, destination string) (u []sync.Undo, err error) {
+	q := url.Values{}
+	set(q, "destination", destination)
+	return u, c.get(ctx, undoPath(id), q, &u)
+}
+
+// Undo takes a call back from one destination, or all.
+func (c *Client) Undo(ctx context.Context, id, destination string) (u []sync.Undo, err error) {
+	return u, c.post(ctx, undoPath(id), UndoRequest{Destination: destination}, &u)
+}
+
+func undoPath(id string) string { return "/api/v1/calls/" + url.PathEscape(id) + "/undo" }
+
+// send posts a request whose answer the caller reads.
+func (c *Client) send(ctx context.Context, path string, body any) (*http.Response, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(ctx, http.MethodPost, path, bytes.NewReader(data))
+}
