@@ -37,6 +37,7 @@ type parcel struct {
 	entry  []byte     // the delivery, encoded but for what only the transaction knows
 	call   store.Call // as it is if the callId is new
 	row    []byte     // call, encoded
+	wish   []byte     // the state at every destination if the callId is new, encoded
 }
 
 func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
@@ -51,16 +52,15 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 		}
 		d.CallID = d.Call.CallID
 	}
-	p := &parcel{Delivery: d}
-	var err error
-	if p.entry, err = encodeDelivery(d); err != nil {
-		return nil, err
-	}
+	p := &parcel{Delivery: d, entry: encodeDelivery(&d)}
 	if !rejected || len(d.Body) > 0 && j.opts.Quarantine > 0 {
 		p.packed = packBody(d.Body)
 	}
 	if rejected {
 		return p, nil
+	}
+	if !writable(d.At) {
+		return nil, fmt.Errorf("a delivery at %v, a time that cannot be kept", d.At)
 	}
 	p.call = store.Call{
 		ID:         d.Call.CallID,
@@ -78,7 +78,10 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	if t := d.Call.ScheduledAt; t != nil && writable(*t) {
 		p.call.ScheduledAt = t.UTC()
 	}
-	p.row, err = encodeRow(p.call)
+	wish := want(store.State{}, d.At)
+	p.wish = encodeWish(&wish)
+	var err error
+	p.row, err = encodeCall(&p.call)
 	return p, err
 }
 
@@ -125,7 +128,7 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 	next := p.call
 	next.ReceivedAt, next.Expired = current.ReceivedAt, current.Expired
 	next.Revision = current.Revision + 1
-	row, err := encodeRow(next)
+	row, err := encodeCall(&next)
 	if err != nil {
 		return "", 0, err
 	}
@@ -155,13 +158,18 @@ func (t *tx) accept(seq uint64, p *parcel, c store.Call, row []byte) error {
 		return err
 	}
 	for _, destination := range destinations {
-		old, had, err := t.state(c.ID, destination)
-		if err != nil {
-			return err
+		var old store.State
+		var had bool
+		encoded := p.wish
+		if c.Revision > 1 {
+			if old, had, err = t.state(c.ID, destination); err != nil {
+				return err
+			}
+			encoded = nil
 		}
 		s := want(old, p.At)
 		s.Lane = store.Live
-		if err := t.putState(&c, destination, old, had, s, nil); err != nil {
+		if err := t.putState(&c, destination, old, had, s, encoded); err != nil {
 			return err
 		}
 	}
@@ -209,11 +217,6 @@ func (t *tx) logDelivery(seq uint64, v store.Verdict, p *parcel) error {
 
 // A delivery row is its time and its verdict, which filters ask for, and the
 // rest. Its seq is its key.
-func encodeDelivery(d store.Delivery) ([]byte, error) {
-	d.Seq, d.Verdict, d.At = 0, "", time.Time{}
-	return encodeRow(d)
-}
-
 func decodeDelivery(seq uint64, value []byte) (d store.Delivery, err error) {
 	r := keyReader(value)
 	at, verdict := r.time(), store.Verdict(r.text())
