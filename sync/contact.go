@@ -268,22 +268,26 @@ func (r *round) keepChoices() {
 }
 
 func (r *round) loadPeople(ctx context.Context) error {
-	var refs []crm.Ref
-	for _, p := range r.people {
-		if !p.ref.IsZero() {
-			refs = append(refs, p.ref)
+	known := map[crm.Ref]store.Person{}
+	asked := map[crm.Ref]bool{{}: true}
+	for {
+		var refs []crm.Ref
+		for _, p := range r.people {
+			if !asked[p.ref] {
+				asked[p.ref] = true
+				refs = append(refs, p.ref)
+			}
 		}
+		if len(refs) == 0 {
+			break
+		}
+		more, err := r.loop.journal.People(ctx, r.loop.name, refs)
+		if err != nil {
+			return journalError("load people", err)
+		}
+		maps.Copy(known, more)
+		r.forward(known)
 	}
-	if len(refs) == 0 {
-		return nil
-	}
-	known, err := r.loop.journal.People(ctx, r.loop.name, refs)
-	if err != nil {
-		return journalError("load people", err)
-	}
-	r.people = slices.DeleteFunc(r.people, func(p *person) bool {
-		return len(p.calls) == 0 && !known[p.ref].MovedTo.IsZero() // their claims went along
-	})
 	for _, p := range r.people {
 		if k, ok := known[p.ref]; ok {
 			k.Join(p.applied)
@@ -294,6 +298,34 @@ func (r *round) loadPeople(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// forward has calls that left somebody who has become another since, and took
+// their claims along, leave that other one. A call that went along itself has
+// left nobody.
+func (r *round) forward(known map[crm.Ref]store.Person) {
+	leavers := map[crm.Ref][]*item{}
+	r.people = slices.DeleteFunc(r.people, func(p *person) bool {
+		to := known[p.ref].MovedTo
+		if len(p.calls) > 0 || to.IsZero() {
+			return false
+		}
+		for _, it := range p.left {
+			if it.person == nil || it.person.ref != to {
+				leavers[to] = append(leavers[to], it)
+			}
+		}
+		return true
+	})
+	for to, left := range leavers {
+		i := slices.IndexFunc(r.people, func(p *person) bool { return p.ref == to })
+		if i < 0 {
+			i = len(r.people)
+			r.people = append(r.people, &person{ref: to, keys: map[string]bool{}})
+		}
+		p := r.people[i]
+		p.left = append(p.left, left...)
+	}
 }
 
 // contactDiffs compares what the calls want of each person with what was last
@@ -361,7 +393,13 @@ func (r *round) follow(p *person, snap crm.Snapshot) bool {
 	for key := range p.keys {
 		r.setIdentity(key, store.Identity{Ref: snap.Ref, How: "merged", At: r.now})
 	}
-	p.each(func(it *item) { it.retry("the contact was merged into another") })
+	const why = "the contact was merged into another"
+	p.each(func(it *item) { it.retry(why) })
+	for _, it := range p.left { // they have not been told yet
+		if it.open() || it.outcome.status == store.Skipped {
+			it.outcome = outcome{again: true, reason: why}
+		}
+	}
 	return false
 }
 

@@ -77,3 +77,31 @@ func TestSameValueIsNotOurs(t *testing.T) {
 		w.wantProp(theirs, "title", "Head")
 	})
 }
+
+// Somebody merges the contact that a call is then corrected to have nothing to do
+// with: what callsync wrote because of the call is taken back from who is left.
+func TestLeavingSomebodyMerged(t *testing.T) {
+	for name, noticed := range map[string]bool{"noticed before": true, "not noticed": false} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.deliver(call("c1", "phoneNumber", ann, "title", "Head", "score", "hot", "callResult", result("x")))
+				w.settle()
+				loser := w.wantLive("contacts", 1)[0]
+				winner := crm.Ref{Object: "contacts", ID: "900"}
+				w.crm.records[winner] = &fakeRecord{props: map[string]string{"phone": ann, "title": "Head", "score": "hot"}}
+				w.crm.records[loser].gone = true
+				w.crm.records[loser].mergedTo = winner
+				w.crm.records[w.crm.live("calls")[0]].links = []crm.Ref{winner}
+				if noticed {
+					w.deliver(call("c0", "phoneNumber", ann, "title", "Vice", "scheduledAt", "2024-02-01T00:00:00Z", "callResult", result("y")))
+					w.deliver(call("c2", "phoneNumber", ann, "title", "Chief", "scheduledAt", "2025-02-01T00:00:00Z", "callResult", result("y")))
+					w.settle()
+				}
+				w.deliver(call("c1", "phoneNumber", "+15551230002", "callResult", result("x")))
+				w.settle()
+				w.wantProp(winner, "score", "")
+				w.wantProp(winner, "title", map[bool]string{true: "Chief", false: ""}[noticed])
+			})
+		})
+	}
+}
