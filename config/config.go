@@ -29,6 +29,7 @@ type Config struct {
 	Store        Store
 	Admin        Admin
 	Julian       Julian
+	Alerts       Alerts
 	Destinations map[string]Destination // by name; see Names for an order
 	// Warnings are what a person should know although the file is usable, such
 	// as "config.toml:3:1: …".
@@ -78,6 +79,17 @@ type Julian struct {
 	APIKey  Secret // empty when not configured
 }
 
+// Alerts say whom to tell of problems, and when.
+type Alerts struct {
+	URLs []Secret // as shoutrrr writes them; none: nobody is told
+	// GroupWait is how long a problem must last before it is told, GroupInterval
+	// the least time between two messages, RepeatInterval when a lasting problem
+	// is told again.
+	GroupWait, GroupInterval, RepeatInterval time.Duration
+	OldestUnsynced                           time.Duration // a call that is on its way for longer is a problem
+	DiskFree                                 int64         // bytes; less beside the journal is a problem
+}
+
 // A Destination is one CRM account. Zero numbers, durations and addresses mean
 // the connector's own default.
 type Destination struct {
@@ -124,6 +136,12 @@ func WithoutSecrets() Option { return func(d *document) { d.offline = true } }
 // WithTypes makes it an error when a destination's type is none of these.
 func WithTypes(types []string) Option { return func(d *document) { d.types = types } }
 
+// WithAlertURLs makes it an error when check refuses one of the alerts' URLs. Its
+// error must not hold the URL.
+func WithAlertURLs(check func(url string) error) Option {
+	return func(d *document) { d.checkAlertURL = check }
+}
+
 // Load reads the file at path. The error is a *[Error] that lists everything
 // that is wrong with it, or the failure to read it.
 func Load(path string, options ...Option) (*Config, error) {
@@ -163,6 +181,7 @@ func parse(d *document, source []byte) (*Config, error) {
 	c.Julian.BaseURL = julian.address("base_url", "https://julian.11x.ai/api/v1")
 	c.Julian.APIKey = julian.secret("api_key")
 	julian.finish()
+	readAlerts(root.table("alerts"), &c.Alerts)
 
 	destinations := root.table("destinations")
 	for _, name := range destinations.keys() {
@@ -222,6 +241,24 @@ func readAdmin(s section, a *Admin) {
 	if network, _ := a.Address(); network == "tcp" && !s.has("token") {
 		s.problem("listen", `a TCP address needs a token: token = "env:CALLSYNC_ADMIN_TOKEN"`)
 	}
+	s.finish()
+}
+
+func readAlerts(s section, a *Alerts) {
+	a.URLs = s.secrets("urls")
+	for i, u := range a.URLs {
+		if s.d.checkAlertURL == nil || u.IsZero() {
+			continue
+		}
+		if err := s.d.checkAlertURL(u.Reveal()); err != nil {
+			s.d.report(s.at("urls", fmt.Sprintf("[%d]", i)), err.Error())
+		}
+	}
+	a.GroupWait = s.duration("group_wait", 30*time.Second, 0, time.Hour)
+	a.GroupInterval = s.duration("group_interval", 5*time.Minute, 0, 24*time.Hour)
+	a.RepeatInterval = s.duration("repeat_interval", 24*time.Hour, time.Minute, 30*24*time.Hour)
+	a.OldestUnsynced = s.duration("oldest_unsynced", 15*time.Minute, time.Second, 30*24*time.Hour)
+	a.DiskFree = s.size("disk_free", 1<<30, 1<<20, 1<<50)
 	s.finish()
 }
 

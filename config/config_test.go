@@ -104,6 +104,7 @@ func TestDefaultsAndPaths(t *testing.T) {
 		Store:        config.Store{Path: filepath.Join(dir, "callsync.db")},
 		Admin:        config.Admin{Listen: "unix:" + filepath.Join(dir, "callsync.sock")},
 		Julian:       config.Julian{BaseURL: "https://julian.11x.ai/api/v1"},
+		Alerts:       defaultAlerts,
 		Destinations: map[string]config.Destination{},
 		Warnings:     []string{path + ":1:1: no [destinations.…] table: calls are journalled and go nowhere"},
 	}
@@ -113,6 +114,11 @@ func TestDefaultsAndPaths(t *testing.T) {
 }
 
 func sameSecret(a, b config.Secret) bool { return a == b }
+
+var defaultAlerts = config.Alerts{
+	GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 24 * time.Hour,
+	OldestUnsynced: 15 * time.Minute, DiskFree: 1 << 30,
+}
 
 func TestWholeFile(t *testing.T) {
 	t.Setenv("TEST_OLD_KEY", "old")
@@ -135,6 +141,13 @@ token = "literal"
 [julian]
 base_url = "http://127.0.0.1:9/api/"
 api_key = "j"
+[alerts]
+urls = ["env:TEST_OLD_KEY", "ntfy://ntfy.sh/t"]
+group_wait = "0s"
+group_interval = "1m"
+repeat_interval = "2d"
+oldest_unsynced = "1h"
+disk_free = "500MiB"
 [destinations.eu]
 type = "hubspot"
 mapping = "m.toml"
@@ -181,6 +194,10 @@ scopes = ["a", "b"]
 		Store:  config.Store{Path: filepath.Join(dir, "data/j.db")},
 		Admin:  config.Admin{Listen: "127.0.0.1:9180", Token: config.NewSecret("literal")},
 		Julian: config.Julian{BaseURL: "http://127.0.0.1:9/api", APIKey: config.NewSecret("j")},
+		Alerts: config.Alerts{
+			URLs:          []config.Secret{config.NewSecret("old"), config.NewSecret("ntfy://ntfy.sh/t")},
+			GroupInterval: time.Minute, RepeatInterval: 48 * time.Hour, OldestUnsynced: time.Hour, DiskFree: 500 << 20,
+		},
 		Destinations: map[string]config.Destination{"eu": {
 			Name: "eu", Type: "hubspot", Mapping: filepath.Join(dir, "m.toml"),
 			BaseURL: "https://api.hubapi.com", LoginURL: "https://app.hubspot.com",

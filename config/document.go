@@ -48,6 +48,8 @@ type document struct {
 	offline   bool     // secrets stay unread
 	types     []string // of destinations; nil accepts any
 
+	checkAlertURL func(string) error // nil accepts any
+
 	literals [][]string       // keys of secrets that stand in the file itself
 	places   map[string]place // by joined key path
 	problems []Problem

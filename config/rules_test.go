@@ -41,6 +41,10 @@ func TestRules(t *testing.T) {
 		{receiver + "[admin]\nlisten = 'unix:'", `4:1: admin.listen: needs a path`},
 		{receiver + "[admin]\nlisten = 'socket'", `4:1: admin.listen: must be host:port`},
 		{receiver + "[julian]\nbase_url = 'http://julian.11x.ai'", `4:1: julian.base_url: plain http`},
+		{receiver + "[alerts]\nurl = ['x']", `4:1: alerts.url: unknown key; did you mean urls?`},
+		{receiver + "[alerts]\nurls = ['a', 'env:TEST_NOT_SET']", `4:14: alerts.urls[1]: the environment variable TEST_NOT_SET is not set`},
+		{receiver + "[alerts]\nrepeat_interval = '0s'", `4:1: alerts.repeat_interval: must be between`},
+		{receiver + "[alerts]\ndisk_free = '10KiB'", `4:1: alerts.disk_free: must be between 1MiB and`},
 		{receiver + "[destinations.Hub]\ntype = 'x'", `3:15: destinations.Hub: a destination's name`},
 		{receiver + "[destinations]\nhubspot = 1", `4:1: destinations.hubspot: must be a table [destinations.hubspot], is a number`},
 		{receiver + "[destinations.hubspot]", `3:15: destinations.hubspot.type: is missing`},
@@ -94,6 +98,24 @@ func TestWithTypes(t *testing.T) {
 	want := path + `:4:1: destinations.a.type: there is no connector "hubspott"; did you mean "hubspot"?`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
+	}
+}
+
+func TestWithAlertURLs(t *testing.T) {
+	t.Setenv("TEST_ALERT", "slak://hook:secret@webhook")
+	path := write(t, "[receiver]\napi_keys=['k']\n[destinations.a]\ntype='x'\n[alerts]\nurls = ['ntfy://a/b', 'env:TEST_ALERT']\n")
+	check := config.WithAlertURLs(func(url string) error {
+		if strings.HasPrefix(url, "slak:") {
+			return errors.New("names no service")
+		}
+		return nil
+	})
+	_, err := config.Load(path, check)
+	if want := path + ":6:23: alerts.urls[1]: names no service"; err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+	if _, err := config.Load(path, check, config.WithoutSecrets()); err != nil {
+		t.Errorf("without secrets: %v", err)
 	}
 }
 
