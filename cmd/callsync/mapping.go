@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/config"
@@ -88,7 +84,7 @@ func (l *liveMapping) lastGood(ctx context.Context) (*mappings.Mapping, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := mappings.Parse(kept.Name, kept.Source, l.destination.Options)
+	m, err := mappings.Restore(kept.Name, kept.Source, kept.Routed, l.destination.Options)
 	if err != nil {
 		l.log.Warn("the mapping that was in force last cannot be used any more", "version", version, "error", err)
 		return nil, nil
@@ -98,11 +94,14 @@ func (l *liveMapping) lastGood(ctx context.Context) (*mappings.Mapping, error) {
 
 // keep records the version in force in the journal.
 func (l *liveMapping) keep(ctx context.Context) error {
-	m := l.current.Load()
-	if m == nil {
-		return nil
+	if m := l.current.Load(); m != nil {
+		return l.put(ctx, m)
 	}
-	v := store.MappingVersion{Version: m.Version(), Name: m.Name(), Source: m.Source(), At: time.Now()}
+	return nil
+}
+
+func (l *liveMapping) put(ctx context.Context, m *mappings.Mapping) error {
+	v := store.MappingVersion{Version: m.Version(), Name: m.Name(), Source: m.Source(), Routed: m.Routed(), At: time.Now()}
 	if err := l.keeper.PutMapping(ctx, v); err != nil {
 		return err
 	}
@@ -138,8 +137,8 @@ func (l *liveMapping) explain(c *julian.Call, received time.Time) (any, error) {
 }
 
 // compile compiles another version.
-func (l *liveMapping) compile(name string, source []byte) (sync.Mapping, error) {
-	return mappings.Parse(name, source, l.destination.Options)
+func (l *liveMapping) compile(m admin.MappingSource) (sync.Mapping, error) {
+	return mappings.Restore(m.Name, []byte(m.Source), m.Routed, l.destination.Options)
 }
 
 // reload reads the file again. changed is true when another version came into
@@ -159,8 +158,13 @@ func (l *liveMapping) reload(ctx context.Context) (changed bool, err error) {
 		}
 		return false, nil
 	}
+	// First the journal, so that it knows every version that a call was synced by.
+	if err := l.put(ctx, m); err != nil {
+		l.problem.Store(&failure{err})
+		return false, err
+	}
 	l.current.Store(m)
-	return true, l.keep(ctx)
+	return true, nil
 }
 
 // noMapping stands in where a file cannot be used and there never was another
@@ -170,107 +174,3 @@ type noMapping struct{ err error }
 func (noMapping) Version() string { return "" }
 
 func (n noMapping) Render(*julian.Call, time.Time) (*crm.Desired, error) { return nil, n.err }
-
-// settle is how long a folder must be quiet before a file in it is read:
-// editors and deployments replace files in several steps.
-const settle = 100 * time.Millisecond
-
-// watchMappings reloads mappings when their files change, until ctx ends.
-// Folders are watched, not files: an editor that replaces the file and a config
-// map that moves a symbolic link change the folder. A system that cannot watch
-// costs the reloads, not the daemon.
-func watchMappings(ctx context.Context, live []*liveMapping, log *slog.Logger, observe func(destination string, err error)) {
-	live = slices.DeleteFunc(slices.Clone(live), func(l *liveMapping) bool { return l.destination.Mapping == "" })
-	if len(live) == 0 {
-		return
-	}
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		log.Warn("mapping files cannot be watched; a change needs a restart", "error", err)
-		return
-	}
-	defer w.Close()
-	watch := func() {
-		for _, l := range live {
-			for _, dir := range l.folders() {
-				if err := w.Add(dir); err != nil {
-					log.Warn("a mapping's folder cannot be watched; a change needs a restart", "folder", dir, "error", err)
-				}
-			}
-		}
-	}
-	watch()
-	quiet := time.NewTimer(settle) // once at the start, for an edit before the watch
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e, ok := <-w.Events:
-			if !ok {
-				return
-			}
-			if concerns(e, live) {
-				quiet.Reset(settle)
-			}
-		case err, ok := <-w.Errors:
-			if !ok {
-				return
-			}
-			log.Warn("watching the mapping files", "error", err)
-			quiet.Reset(settle)
-		case <-quiet.C:
-			for _, l := range live {
-				l.reloadAndTell(ctx, observe)
-			}
-			watch() // a link may lead elsewhere now
-		}
-	}
-}
-
-// concerns reports whether a mapping may read differently after an event. The
-// journal, which may be in the same folder, is written to all the time.
-func concerns(e fsnotify.Event, live []*liveMapping) bool {
-	if !e.Has(fsnotify.Write) && !e.Has(fsnotify.Chmod) {
-		return true // something was put in place, such as a config map's link
-	}
-	return slices.ContainsFunc(live, func(l *liveMapping) bool {
-		return slices.ContainsFunc(l.files(), func(file string) bool { return filepath.Clean(e.Name) == filepath.Clean(file) })
-	})
-}
-
-// files lists the mapping's files, and those behind them that are symbolic
-// links.
-func (l *liveMapping) files() []string {
-	files := []string{l.destination.Mapping}
-	if m := l.current.Load(); m != nil {
-		files = append(files, m.Files()...)
-	}
-	for _, file := range files {
-		if target, err := filepath.EvalSymlinks(file); err == nil && target != file {
-			files = append(files, target)
-		}
-	}
-	return files
-}
-
-// folders lists the folders of the mapping's files.
-func (l *liveMapping) folders() []string {
-	var dirs []string
-	for _, file := range l.files() {
-		dirs = append(dirs, filepath.Dir(file))
-	}
-	slices.Sort(dirs)
-	return slices.Compact(dirs)
-}
-
-func (l *liveMapping) reloadAndTell(ctx context.Context, observe func(destination string, err error)) {
-	changed, err := l.reload(ctx)
-	switch {
-	case err != nil:
-		l.log.Error("the mapping file cannot be used; the last good version stays in force", "error", err)
-		observe(l.destination.Name, err)
-	case changed:
-		l.log.Info("the changed mapping is in force for the next calls; `callsync resync` applies it to earlier ones", "version", l.current.Load().Version())
-		observe(l.destination.Name, nil)
-	}
-}

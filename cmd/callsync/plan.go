@@ -24,6 +24,7 @@ type planCmd struct {
 	CallIDs   []string `arg:"" optional:"" name:"call-id" help:"Calls to plan; or choose them with --since, --state and the like."`
 	File      string   `short:"f" placeholder:"FILE" help:"Plan a payload that has not been received, from a file or - for standard input. Needs no daemon and no CRM."`
 	All       bool     `help:"Every call in the journal."`
+	Live      bool     `help:"Ask the CRM what it holds now, and who the people are; nothing is written."`
 	Mapping   string   `placeholder:"FILE" help:"Plan by this mapping file instead of the one in force; with --file no configuration is needed."`
 	Examples  int      `default:"3" placeholder:"N" help:"How many calls to show of many (${default})."`
 	WriteTest bool     `help:"With --file: keep the payload and what the mapping gives now as a test beside the mapping file, for callsync check."`
@@ -31,6 +32,9 @@ type planCmd struct {
 }
 
 func (c *planCmd) Run(ctx context.Context, a *app) error {
+	if c.Live && (c.Mapping != "" || c.Type != "" || c.WriteTest) {
+		return usagef("--live plans by the mapping in force")
+	}
 	if c.File != "" {
 		if len(c.CallIDs) > 0 || !c.selection.empty() {
 			return usagef("--file plans the payload in the file; it does not go with call ids or a selection")
@@ -48,7 +52,7 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	req := admin.PlanRequest{Selection: c.of(c.CallIDs)}
+	req := admin.PlanRequest{Selection: c.of(c.CallIDs), Live: c.Live}
 	if c.Mapping != "" {
 		if req.Mapping, req.Destination, err = c.editedMapping(s.cfg); err != nil {
 			return err
@@ -82,12 +86,7 @@ func (c *planCmd) editedMapping(cfg *config.Config) (*admin.MappingSource, strin
 	if err != nil {
 		return nil, "", usageError{err}
 	}
-	// The files it routes to are beside it, wherever the daemon runs.
-	path, err := filepath.Abs(m.Name())
-	if err != nil {
-		return nil, "", err
-	}
-	return &admin.MappingSource{Name: path, Source: string(m.Source())}, name, nil
+	return &admin.MappingSource{Name: m.Name(), Source: string(m.Source()), Routed: m.Routed()}, name, nil
 }
 
 // planFile plans a payload against the configured destinations, or by one
@@ -105,7 +104,7 @@ func (c *planCmd) planFile(ctx context.Context, a *app) error {
 		switch {
 		case err == nil:
 			defer s.close()
-			plans, err := s.Plan(ctx, admin.PlanRequest{Payload: body, Selection: admin.Selection{Destination: c.Destination}})
+			plans, err := s.Plan(ctx, admin.PlanRequest{Payload: body, Live: c.Live, Selection: admin.Selection{Destination: c.Destination}})
 			if err != nil {
 				return err
 			}
