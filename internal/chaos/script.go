@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -141,7 +143,7 @@ func (s *script) String() string {
 
 func (x round) describe(l *load) string {
 	var parts []string
-	for i := range x.edits {
+	for _, i := range slices.Sorted(maps.Keys(x.edits)) {
 		parts = append(parts, fmt.Sprintf("mapping %d %s", i, x.edits[i]))
 	}
 	for _, d := range x.begin {
