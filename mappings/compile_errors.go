@@ -74,7 +74,8 @@ func (p *program) compileError(err error, env types.Map) *Error {
 		e.Msg = "this is a list, so its items have to be gone through"
 		e.Hint = "write map(list, .field), or list[0].field for the first"
 	case strings.HasPrefix(m, "unexpected token EOF"):
-		e.Msg = "the expression ends too early"
+		e.Msg, e.Text = "the expression ends too early", p.at.str
+		e.Hint = "a value or a closing bracket is missing"
 	case strings.HasSuffix(m, "is not callable"):
 		e.Msg = fmt.Sprintf("%q is no function", strings.TrimSpace(strings.SplitN(e.Text, "(", 2)[0]))
 		e.Hint = "docs/mappings.md lists the functions"

@@ -32,7 +32,15 @@ func (e *Error) Error() string {
 		b.WriteString("; ")
 		b.WriteString(e.Hint)
 	}
+	if at := excerpt(e.Text); !strings.Contains(e.Msg, strings.Trim(at, `"'`)) {
+		fmt.Fprintf(&b, " (here: %s)", at)
+	}
 	return b.String()
+}
+
+// excerpt is a text of the file on one line of bounded length.
+func excerpt(text string) string {
+	return truncate(strings.Join(strings.Fields(text), " "), 80, "…")
 }
 
 // Errors are all the errors found in a mapping file and the files it routes to,

@@ -26,6 +26,7 @@ object = "calls"
 func TestErrors(t *testing.T) {
 	for _, test := range []struct{ name, source, want string }{
 		{"not TOML", "[contact\n", `m.toml:1:9: not valid TOML`},
+		{"not TOML, shown", head + "[contact.fields]\nx = \"name\n", `(here: x = "name)`},
 		{"key twice", head + `object = "a"`, `m.toml:4:1: not valid TOML`},
 		{"empty", "# nothing\n", `m.toml:1:1: the file says nothing`},
 		{"unknown table", head + "[[recrod]]\n", `m.toml:4:3: unknown key "recrod" at the top of the file; did you mean record?`},
@@ -49,7 +50,7 @@ func TestErrors(t *testing.T) {
 		{"after escapes", head + "[contact.fields]\nx = \"\\\"\\u00e9\\\" + sumary\"\n", `m.toml:5:19: unknown name "sumary"`},
 		{"after wide characters", head + "[contact.fields]\nx = '\"日本\" + sumary'\n", `m.toml:5:13: unknown name "sumary"`},
 		{"line continued", head + "[contact.fields]\nx = \"\"\"\\\n  name + \\\n  sumary\"\"\"\n", `m.toml:7:3: unknown name "sumary"`},
-		{"syntax", head + "[contact.fields]\nx = \"name +\"\n", `m.toml:5:11: the expression ends too early`},
+		{"syntax", head + "[contact.fields]\nx = \"name +\"\n", `m.toml:5:11: the expression ends too early; a value or a closing bracket is missing (here: name +)`},
 		{"empty expression", head + "[contact.fields]\nx = \"\"\n", `m.toml:5:5: the expression is empty`},
 		{"when gives a text", record + "when = \"resultType\"\n[record.fields]\n", "m.toml:7:8: `when` must be true or false, this gives a text; compare it with something"},
 		{"field gives a list", head + "[contact.fields]\nx = \"outcomes\"\n", "m.toml:5:5: `x` must give one value, this gives a list; join(list"},
