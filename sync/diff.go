@@ -24,6 +24,7 @@ const (
 	keptFilled  = "the CRM already had a value"
 	keptSame    = "the CRM had this value already"
 	keptEdited  = "a person changed it in the CRM"
+	keptUnknown = "the CRM does not know it" // a lookup; asked again at every sync
 )
 
 // A diff is one property that is not as it should be.
@@ -43,7 +44,7 @@ func wrote(a store.Applied) crm.Value {
 
 // compare decides what to do about one property of a record that exists.
 func compare(f crm.Field, a store.Applied, force bool) step {
-	if f.Value == a.Value && !force && !a.Unsure {
+	if f.Value == a.Value && !force && !a.Unsure && a.Kept != keptUnknown {
 		return leave
 	}
 	if f.Value.IsNull() {
@@ -185,8 +186,10 @@ func changesOf(diffs []diff) []PropertyChange {
 			Pos:   d.field.Pos,
 		}
 		switch {
+		case d.applied.Kept == keptUnknown && d.applied.Value == d.field.Value:
+			c.Note = notWritten + keptUnknown
 		case d.step == hold:
-			c.Note = "not written: " + keptWritten
+			c.Note = notWritten + keptWritten
 		case d.step == ask && d.field.Write == crm.IfEmpty:
 			c.Note = "only if the CRM has no value"
 		case d.step == ask:

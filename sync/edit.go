@@ -40,6 +40,7 @@ func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.V
 		sent, wire, ok := r.wire(d.field.Value, resolved)
 		if !ok {
 			e.warnings = append(e.warnings, wire)
+			e.applied[name] = keep(d, keptUnknown)
 			e.decided = append(e.decided, decision{diff: d, why: wire})
 			continue
 		}

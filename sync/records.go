@@ -44,11 +44,11 @@ func (r *round) decideRecords(ctx context.Context) (jobs []*job, changes []crm.C
 	if err := r.linkRecords(ctx, jobs); err != nil {
 		return nil, nil, nil, err
 	}
-	present, err := r.read(ctx, r.recordReading(jobs))
+	resolved, err := r.resolve(ctx, recordLookups(jobs))
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	resolved, err := r.resolve(ctx, recordLookups(jobs))
+	present, err := r.read(ctx, r.recordReading(jobs, resolved))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -284,11 +284,16 @@ func (r *round) aliases(ctx context.Context, jobs []*job) (map[crm.Ref]crm.Ref, 
 	return aliases, nil
 }
 
-func (r *round) recordReading(jobs []*job) reading {
+// recordReading lists what has to be read to decide. A lookup the CRM does not
+// know decides itself.
+func (r *round) recordReading(jobs []*job, resolved map[crm.Value]string) reading {
 	var q reading
 	for _, j := range jobs {
 		if j.op == crm.Update {
-			if names := r.questions(j.diffs, false); len(names) > 0 {
+			open := slices.DeleteFunc(slices.Clone(j.diffs), func(d diff) bool {
+				return d.field.Value.Kind == crm.Lookup && resolved[d.field.Value] == ""
+			})
+			if names := r.questions(open, false); len(names) > 0 {
 				q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, names)
 			}
 		}

@@ -238,6 +238,7 @@ func TestSkips(t *testing.T) {
 func TestLookups(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.crm.owners["jane@example.com"] = "77"
+		w.extra = []crm.Field{{Name: "rep", Value: crm.LookupOf("owner", "nobody@example.com"), Write: crm.IfUnchanged}}
 		w.deliver(
 			call("c1", "phoneNumber", ann, "host", "jane@example.com", "callResult", result("x")),
 			call("c2", "phoneNumber", ann, "host", "ghost@example.com", "callResult", result("x")),
@@ -247,11 +248,23 @@ func TestLookups(t *testing.T) {
 		w.wantProp(calls[0], "owner", "77")
 		w.wantProp(calls[1], "owner", "")
 		w.wantStatus("c2", store.Synced)
-		if s := w.state("c2"); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "owner") {
+		if s := w.state("c2"); len(s.Warnings) != 2 || !strings.Contains(s.Warnings[0], "owner") {
 			t.Errorf("warnings %q do not speak of the unknown owner", s.Warnings)
 		}
-		w.crm.owners["ghost@example.com"] = "78" // the user was invited meanwhile
+		works, err := w.journal.Load(w.t.Context(), dest, []string{"c2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plans, err := w.loop.Plan(w.t.Context(), works); err != nil || plans[0].Writes() {
+			t.Errorf("plan %+v (%v) would write an owner that nobody knows", plans, err)
+		}
 		w.crm.wrote()
+		reads := w.crm.calls["read"]
+		w.resync(store.Request{}, "c1", "c2")
+		if got := w.changed(); got != "" || w.crm.calls["read"] != reads {
+			t.Errorf("resync wrote %q and read %d times for an owner that is still unknown", got, w.crm.calls["read"]-reads)
+		}
+		w.crm.owners["ghost@example.com"] = "78" // the user was invited meanwhile
 		w.resync(store.Request{}, "c1", "c2")
 		if got := w.changed(); got != "update calls owner" {
 			t.Errorf("resync wrote %q, want the owner of c2 alone", got)
