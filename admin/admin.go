@@ -29,6 +29,7 @@ import (
 type Journal interface {
 	store.Inbox
 	store.Reader
+	store.Forgetter
 	sync.History
 	Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error)
 	NextDue(ctx context.Context, destination string) (time.Time, bool, error)
@@ -42,6 +43,8 @@ type Syncer interface {
 	Health() sync.Health
 	Pause(ctx context.Context, reason string) error
 	Unpause(ctx context.Context) error
+	// Alone runs f while the destination is not being synced.
+	Alone(ctx context.Context, f func(context.Context) error) error
 	// Plan says what syncing calls would do, offline.
 	Plan(ctx context.Context, work []store.Work) ([]sync.CallPlan, error)
 	Mender
@@ -121,6 +124,7 @@ func New(o Options) *Server {
 	s.route("GET /api/v1/deliveries", s.deliveries)
 	s.long("POST /api/v1/plan", s.plan)
 	s.long("POST /api/v1/resync", s.resync)
+	s.long("POST /api/v1/erase", s.erase)
 	s.menderRoutes()
 	s.route("POST /api/v1/destinations/{name}/pause", s.pause)
 	s.route("POST /api/v1/destinations/{name}/unpause", s.unpause)

@@ -47,6 +47,8 @@ func (l *loop) Unpause(context.Context) error {
 	return nil
 }
 
+func (l *loop) Alone(ctx context.Context, f func(context.Context) error) error { return f(ctx) }
+
 func (l *loop) Plan(_ context.Context, work []store.Work) ([]sync.CallPlan, error) {
 	l.mu.Lock()
 	l.planned = append(l.planned, work)

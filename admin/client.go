@@ -120,6 +120,11 @@ func (c *Client) Resync(ctx context.Context, req ResyncRequest) (r Resynced, err
 	return r, c.postLong(ctx, "/api/v1/resync", req, &r)
 }
 
+// Erase removes a person or a call, or says what there is of them.
+func (c *Client) Erase(ctx context.Context, req EraseRequest) (e Erasing, err error) {
+	return e, c.postLong(ctx, "/api/v1/erase", req, &e)
+}
+
 // Pause stops a destination until it is unpaused.
 func (c *Client) Pause(ctx context.Context, destination, reason string) (h sync.Health, err error) {
 	return h, c.post(ctx, destinationPath(destination, "pause"), PauseRequest{reason}, &h)

@@ -76,3 +76,7 @@ func (p *Person) Join(old Person) {
 		}
 	}
 }
+
+// Unborn is under what a person stands who is being created and has no id yet:
+// object and key are those of the [Identity] that says so.
+func Unborn(object, key string) crm.Ref { return crm.Ref{Object: object, ID: "creating:" + key} }

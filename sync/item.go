@@ -93,7 +93,7 @@ type person struct {
 
 // unborn is where the journal keeps what is being sent to create somebody who has
 // no id yet.
-func unborn(object, key string) crm.Ref { return crm.Ref{Object: object, ID: "creating:" + key} }
+func unborn(object, key string) crm.Ref { return store.Unborn(object, key) }
 
 func (p *person) add(it *item) {
 	it.person = p
