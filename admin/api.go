@@ -127,6 +127,8 @@ type CallAt struct {
 	Destination string `json:"destination"`
 	store.State
 	Records []store.Record `json:"records"`
+	// Contact is what was last applied to the call's person, by all their calls.
+	Contact map[string]store.Applied `json:"contact,omitempty"`
 }
 
 // Explained is how one destination's mapping reads a call.

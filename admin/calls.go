@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 )
@@ -120,9 +122,34 @@ func (s *Server) call(r *http.Request) (any, error) {
 			at.Records = append(at.Records, rec)
 		}
 		slices.SortFunc(at.Records, func(a, b store.Record) int { return compareKeys(a.Key, b.Key) })
+		if at.Contact, err = s.contact(ctx, w); err != nil {
+			return nil, err
+		}
 		answer.Destinations = append(answer.Destinations, at)
 	}
 	return answer, nil
+}
+
+// contact is what was last applied to the person a call belongs to, who may have
+// been merged or converted since.
+func (s *Server) contact(ctx context.Context, w store.Work) (map[string]store.Applied, error) {
+	if w.State.Person == nil {
+		return nil, nil
+	}
+	ref := w.State.Person.Ref
+	const maxMoves = 8
+	for range maxMoves {
+		people, err := s.Journal.People(ctx, w.Destination, []crm.Ref{ref})
+		if err != nil {
+			return nil, err
+		}
+		p := people[ref]
+		if p.MovedTo.IsZero() {
+			return p.Properties, nil
+		}
+		ref = p.MovedTo
+	}
+	return nil, nil
 }
 
 // explain says how the mappings in force read the newest body of a call.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/callsync/callsync/admin"
@@ -19,8 +20,8 @@ func printExplained(p *printer, call admin.CallDetail, e admin.Explained) error 
 		return fmt.Errorf("%s: the explanation cannot be read: %w", e.Destination, err)
 	}
 	p.f("\n%s by %s, version %s\n", styled{e.Destination, bold}, x.Mapping, x.Version)
-	kept := keptReasons(call, e.Destination)
-	of := ""
+	fates := fatesOf(call, e.Destination)
+	of, rule := "", 0
 	for _, r := range x.Rules {
 		if r.Record != of {
 			of = r.Record
@@ -41,10 +42,15 @@ func printExplained(p *printer, call admin.CallDetail, e admin.Explained) error 
 		for _, in := range r.Inputs {
 			p.f("      %s is %s\n", in.Name, inputText(in.Value))
 		}
-		for _, n := range []string{r.Note, kept[r.Record+" "+r.Name]} {
-			if n != "" {
-				p.f("      %s\n", styled{n, yellow})
-			}
+		if r.Note != "" {
+			p.f("      %s\n", styled{r.Note, yellow})
+		}
+		switch r.Kind {
+		case mappings.RuleField:
+			p.f("      %s\n", fates.of(r))
+		case mappings.RuleMatch:
+			fates.printMatch(p, rule, r)
+			rule++
 		}
 	}
 	if e.Problem != "" {
@@ -53,24 +59,86 @@ func printExplained(p *printer, call admin.CallDetail, e admin.Explained) error 
 	return nil
 }
 
-// keptReasons is why properties were not written, by record and name.
-func keptReasons(call admin.CallDetail, destination string) map[string]string {
-	reasons := map[string]string{}
-	add := func(r store.Record) {
-		for name, v := range r.Properties {
-			if v.Kept != "" {
-				reasons[r.Key+" "+name] = "not written: " + v.Kept
-			}
-		}
-	}
+// fates is what became of a call's values at one destination.
+type fates struct {
+	call    string
+	at      admin.CallAt
+	records map[string]store.Record
+}
+
+func fatesOf(call admin.CallDetail, destination string) fates {
+	f := fates{call: call.ID, records: map[string]store.Record{}}
 	for _, at := range call.Destinations {
 		if at.Destination == destination {
-			for _, r := range at.Records {
-				add(r)
-			}
+			f.at = at
 		}
 	}
-	return reasons
+	for _, r := range f.at.Records {
+		f.records[r.Key] = r
+	}
+	return f
+}
+
+// of says whether a field's value was written, and why not.
+func (f fates) of(r mappings.Rule) styled {
+	applied, known := f.at.Contact[r.Name]
+	if r.Record != "" {
+		rec := f.records[r.Record]
+		if !rec.Gone.IsZero() {
+			return styled{"not in the CRM: the record was archived or deleted there", yellow}
+		}
+		applied, known = rec.Properties[r.Name]
+	}
+	wanted := applied.Value.String() == r.Result || applied.Value.IsNull() && r.Result == "nothing"
+	switch {
+	case f.unknown(r):
+		return styled{"not written: the CRM does not know it", yellow}
+	case !known && r.Result == "nothing":
+		return styled{"not written: there is nothing to write", dim}
+	case !known:
+		return styled{"not written yet", yellow}
+	case r.Record == "" && applied.Call != "" && applied.Call != f.call:
+		return styled{"not written: the value of call " + applied.Call + " stands, which is newer", yellow}
+	case applied.Unsure:
+		return styled{"sent; the CRM has not answered yet", yellow}
+	case applied.Kept != "":
+		return styled{"not written: " + applied.Kept, yellow}
+	case !wanted:
+		return styled{"last written: " + cut(valueText(applied.Value, applied.Wire), maxInput) + "; the mapping has changed since", yellow}
+	case applied.Value.IsNull():
+		return styled{"empty, as callsync left it", dim}
+	case applied.Wire != "":
+		return styled{"written, as " + applied.Wire, green}
+	default:
+		return styled{"written", green}
+	}
+}
+
+// unknown reports whether a value stands for something the CRM does not have,
+// such as an owner.
+func (f fates) unknown(r mappings.Rule) bool {
+	of, text, ok := strings.Cut(r.Result, " ")
+	return ok && slices.ContainsFunc(f.at.Warnings, func(w string) bool {
+		return strings.HasPrefix(w, fmt.Sprintf("%s %q is not known", of, text))
+	})
+}
+
+// printMatch says of the rule that led to the person that it did, and whom else
+// it found.
+func (f fates) printMatch(p *printer, n int, r mappings.Rule) {
+	c := f.at.Person
+	if c == nil || c.IsZero() {
+		return
+	}
+	label := r.Name
+	if label == "" {
+		label = "id"
+	}
+	if r.Note != "" || !strings.HasPrefix(c.How, fmt.Sprintf("found by rule %d,", n+1)) && c.How != "known by "+label {
+		return
+	}
+	p.f("      %s\n", styled{"led to " + c.Ref.String() + ": " + c.How, green})
+	printCandidates(p, "      ", c.Ref, c.Candidates)
 }
 
 // How much of an input and of a rule's text is shown, in columns.

@@ -51,6 +51,8 @@ type commands struct {
 	Version    versionCmd    `cmd:"" group:"look" help:"Print the version."`
 
 	Resync  resyncCmd  `cmd:"" group:"act" help:"Sync calls again; only differences are sent."`
+	Undo    undoCmd    `cmd:"" group:"act" help:"Take a call back from the CRM: archive what it created, restore what it changed."`
+	Verify  verifyCmd  `cmd:"" group:"look" help:"Compare the CRM with what callsync wrote there: missing, changed by hand, merged."`
 	Pause   pauseCmd   `cmd:"" group:"act" help:"Stop syncing to a destination; deliveries are still journalled."`
 	Unpause unpauseCmd `cmd:"" group:"act" help:"Let a paused destination go on."`
 	Reload  reloadCmd  `cmd:"" group:"act" help:"Let the daemon read its configuration again, as SIGHUP does."`

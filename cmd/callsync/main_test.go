@@ -56,6 +56,9 @@ const testKey = "test-key"
 //	get URL [TOKEN]        print the status and body of an answer
 //	edit OBJECT KEY PROPERTY VALUE
 //	                       change a record in the CRM by hand
+//	trash OBJECT KEY       delete a record in the CRM by hand
+//	make OBJECT NAME=VALUE…
+//	                       create a record in the CRM by hand
 //	value OBJECT KEY PROPERTY
 //	                       print what the CRM holds
 //	exits CODE COMMAND…    run a command that must end with the exit code
@@ -80,6 +83,8 @@ func TestScripts(t *testing.T) {
 			"append":    cmdAppend,
 			"get":       cmdGet,
 			"edit":      cmdEdit,
+			"trash":     cmdTrash,
+			"make":      cmdMake,
 			"value":     cmdValue,
 		},
 	})

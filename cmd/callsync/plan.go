@@ -240,6 +240,7 @@ func printPlan(p *printer, plan sync.CallPlan) {
 		for _, m := range plan.Person.Match {
 			p.f("      match %d: %s\n", m.Rule+1, matchText(m))
 		}
+		printCandidates(p, "      ", plan.Person.Ref, plan.Person.Candidates)
 		printChanges(p, plan.Person.Changes)
 	}
 	for _, r := range plan.Records {

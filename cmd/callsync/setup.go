@@ -1,14 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"strings"
-
-	"golang.org/x/term"
 
 	"github.com/callsync/callsync/admin"
 )
@@ -39,7 +33,7 @@ func (c *setupCmd) Run(ctx context.Context, a *app) error {
 			printSteps(a.out, answer)
 		}
 		if len(answer.Steps) > 0 {
-			if err := c.confirm(a); err != nil {
+			if err := a.confirm(c.Yes, "Create it?", "nothing has been created", "create it"); err != nil {
 				return err
 			}
 			if answer, err = s.Setup(ctx, name); err != nil {
@@ -66,24 +60,4 @@ func printSteps(p *printer, s admin.SetupSteps) {
 	for _, step := range s.Steps {
 		p.f("  %s %s\n", styled{"+", green}, step.Text)
 	}
-}
-
-// confirm asks a person. A script has to say --yes.
-func (c *setupCmd) confirm(a *app) error {
-	if c.Yes {
-		return nil
-	}
-	f, ok := a.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return usagef("nothing has been created: say --yes to create it")
-	}
-	a.out.f("Create it? [y/N] ")
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return err
-	}
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return fmt.Errorf("nothing has been created")
-	}
-	return nil
 }

@@ -160,11 +160,17 @@ func printProblem(p *printer, e *store.Problem) {
 
 func printPerson(p *printer, c *store.Choice) {
 	p.f("  person %s, %s\n", styled{c.Ref.String(), cyan}, c.How)
-	for _, o := range c.Candidates {
-		if o.Ref == c.Ref {
+	printCandidates(p, "    ", c.Ref, c.Candidates)
+}
+
+// printCandidates lists the people who were found and not chosen.
+func printCandidates(p *printer, indent string, chosen crm.Ref, found []crm.Candidate) {
+	for _, o := range found {
+		if o.Ref == chosen {
 			continue
 		}
-		p.f("    not chosen: %s, found by rule %d", o.Ref.String(), o.Rule+1)
+		p.f("%s", indent)
+		p.f("not chosen: %s, found by rule %d", o.Ref.String(), o.Rule+1)
 		if !o.Exact {
 			p.f(", in part")
 		}
@@ -179,7 +185,7 @@ func printRecord(p *printer, r store.Record) {
 	p.f("  record %s: ", styled{r.Key, cyan})
 	switch {
 	case r.Retracted:
-		p.f("%s/%s, archived %s because the call no longer yields it\n", r.Object, r.ID, at(r.Gone))
+		p.f("%s/%s, archived by callsync %s\n", r.Object, r.ID, at(r.Gone))
 	case !r.Gone.IsZero():
 		p.f("%s/%s, deleted in the CRM (noticed %s); `callsync resync --recreate` makes it anew\n", r.Object, r.ID, at(r.Gone))
 	case r.ID == "" && !r.Intent.IsZero():

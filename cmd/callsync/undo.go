@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/sync"
+)
+
+type undoCmd struct {
+	output
+	CallID      string `arg:"" name:"call-id" help:"The call to take back."`
+	Destination string `placeholder:"NAME" help:"From one destination only."`
+	Yes         bool   `short:"y" help:"Do it without asking."`
+}
+
+// Help is shown by callsync undo --help.
+func (undoCmd) Help() string {
+	return "Archives the records callsync created for the call, and gives the contact's properties back what they would hold without it, where nobody changed them since. What cannot be undone is said first. The call then stays out of the CRM, corrections included, until `callsync resync` names it."
+}
+
+func (c *undoCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	plans, err := s.UndoPlan(ctx, c.CallID, c.Destination)
+	if err != nil {
+		return err
+	}
+	todo := slices.ContainsFunc(plans, func(u sync.Undo) bool { return u.Writes() || !u.Undone && len(u.Records) > 0 })
+	if c.JSON && (!c.Yes || !todo) {
+		return a.out.json(plans)
+	}
+	if !c.JSON {
+		for _, u := range plans {
+			printUndo(a.out, u)
+		}
+	}
+	if !todo {
+		return nil
+	}
+	if err := a.confirm(c.Yes, "Undo it?", "nothing has been undone", "undo it"); err != nil {
+		return err
+	}
+	done, err := s.Undo(ctx, c.CallID, c.Destination)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.out.json(done)
+	}
+	var failed error
+	for i, u := range done {
+		if len(u.Left) <= len(plans[i].Left) {
+			a.out.f("%s: done; `callsync resync %s` writes it again\n", u.Destination, u.CallID)
+			continue
+		}
+		failed = errSilent
+		a.err.f("%s: not everything was undone; the same command again goes on\n", u.Destination)
+		for _, r := range u.Left[len(plans[i].Left):] {
+			a.err.f("  %s\n", remainderText(r))
+		}
+	}
+	return failed
+}
+
+func printUndo(p *printer, u sync.Undo) {
+	if !u.Writes() && len(u.Left) == 0 {
+		state := "nothing to undo"
+		if u.Undone {
+			state = "undone already"
+		}
+		p.f("%s: %s\n", styled{u.Destination, bold}, state)
+	} else {
+		p.f("%s\n", styled{u.Destination, bold})
+	}
+	if len(u.Left) > 0 {
+		p.f("  cannot be undone:\n")
+		for _, r := range u.Left {
+			p.f("    %s\n", styled{remainderText(r), yellow})
+		}
+	}
+	for _, w := range u.Warnings {
+		p.f("  %s %s\n", styled{"warning:", yellow}, w)
+	}
+	for _, r := range u.Records {
+		p.f("  %s %s: %s/%s", opText(r.Op), r.Key, r.Object, r.ID)
+		switch {
+		case r.Op == crm.Archive:
+			p.f(", archived")
+		case r.Note != "":
+			p.f(", %s", r.Note)
+		}
+		p.f("\n")
+	}
+	switch u.Person.Op {
+	case crm.Archive:
+		p.f("  %s person %s, archived: callsync created it for this call, and nothing else hangs on it\n", opText(crm.Archive), u.Person.Ref.String())
+	case crm.Update:
+		p.f("  %s person %s gets back\n", opText(crm.Update), u.Person.Ref.String())
+		t := newTable()
+		t.indent = "      "
+		for _, ch := range u.Person.Changes {
+			t.row(ch.Name, valueText(ch.Old, "")+" → "+valueText(ch.New, ""))
+		}
+		t.print(p)
+	}
+}
+
+func remainderText(r sync.Remainder) string {
+	if r.Property == "" {
+		return fmt.Sprintf("%s: %s", r.Record, r.Why)
+	}
+	return fmt.Sprintf("%s %s: %s", r.Record, r.Property, r.Why)
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/sync"
+)
+
+type verifyCmd struct {
+	output
+	selection
+	CallIDs  []string `arg:"" optional:"" name:"call-id" help:"Calls to verify; all of them when none is named or chosen."`
+	Repair   bool     `help:"Plan the repair: properties that the mapping always writes are written again, merged people followed. People's edits of other properties are kept."`
+	Recreate bool     `help:"With --repair: also make anew what was deleted in the CRM."`
+	Yes      bool     `short:"y" help:"With --repair: do it without asking."`
+}
+
+// Help is shown by callsync verify --help.
+func (verifyCmd) Help() string {
+	return "Reads from the CRM what calls brought there and lists what drifted: missing, changed by hand, merged. Ends with exit code 1 when anything did."
+}
+
+func (c *verifyCmd) Run(ctx context.Context, a *app) error {
+	switch {
+	case c.Recreate && !c.Repair, c.Yes && !c.Repair:
+		return usagef("--recreate and --yes go with --repair")
+	case len(c.CallIDs) > 0 && !c.selection.onlyDestination() && !c.selection.empty():
+		return usagef("name calls, or choose them with flags, not both")
+	}
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	req := admin.VerifyRequest{Selection: c.of(c.CallIDs), Repair: c.Yes, Recreate: c.Recreate && c.Yes}
+	total, err := c.verify(ctx, a, s, req)
+	if err != nil {
+		return err
+	}
+	fixable := total.Fixable
+	if c.Recreate && !c.Yes {
+		fixable += total.Drifts[sync.Missing]
+	}
+	if c.Repair && !c.Yes && fixable > 0 && !c.JSON {
+		if err := a.confirm(false, "Repair it?", "nothing has been repaired", "repair it"); err != nil {
+			return err
+		}
+		req.Repair, req.Recreate = true, c.Recreate
+		if total, err = s.Verify(ctx, req, func(sync.Drift) error { return nil }); err != nil {
+			return err
+		}
+	}
+	if !c.JSON && total.Requested > 0 {
+		a.out.f("%s to sync again\n", count(total.Requested, "call"))
+		if !s.daemon {
+			a.out.f("no daemon is running; they are synced when it starts\n")
+		}
+	}
+	for _, n := range total.Drifts {
+		if n > 0 && total.Requested == 0 {
+			return errSilent
+		}
+	}
+	return nil
+}
+
+// verify prints drifts as they come in, and the totals.
+func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.VerifyRequest) (*admin.Verified, error) {
+	lines := json.NewEncoder(escaped{a.out})
+	total, err := s.Verify(ctx, req, func(d sync.Drift) error {
+		if c.JSON {
+			return lines.Encode(admin.VerifyLine{Drift: &d})
+		}
+		c.print(a.out, d)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case c.JSON:
+		return total, lines.Encode(admin.VerifyLine{Total: total})
+	}
+	p := a.out
+	p.f("%s, %s and %s looked at", count(total.Calls, "call"), count(total.Records, "record"), people(total.People))
+	if total.Busy > 0 {
+		p.f("; %s on the way left out", count(total.Busy, "call"))
+	}
+	p.f(": %d missing, %d changed by hand, %d merged\n",
+		total.Drifts[sync.Missing], total.Drifts[sync.Changed], total.Drifts[sync.Merged])
+	return total, nil
+}
+
+func people(n int) string {
+	if n == 1 {
+		return "1 person"
+	}
+	return fmt.Sprintf("%d people", n)
+}
+
+// maxShown is how much of a value is shown, in columns: enough to recognise it.
+const maxShown = 40
+
+func (c *verifyCmd) print(p *printer, d sync.Drift) {
+	p.f("%s %s %s, %s: ", styled{d.CallID, bold}, d.Destination, d.Record, styled{d.Ref.String(), cyan})
+	switch d.Kind {
+	case sync.Missing:
+		p.f("%s", styled{"missing", red})
+		if c.Repair {
+			p.f(", %s", repairText(d.Fixes(c.Recreate), "made anew", "stays deleted without --recreate"))
+		}
+	case sync.Merged:
+		p.f("%s into %s", styled{"merged", yellow}, d.Now.String())
+		if c.Repair {
+			p.f(", %s", repairText(d.Fixes(false), "followed", "left"))
+		}
+	default:
+		p.f("%s", styled{"changed by hand", yellow})
+	}
+	p.f("\n")
+	t := newTable()
+	t.indent = "    "
+	for _, ch := range d.Changes {
+		note := ch.Note
+		if note == "" && c.Repair {
+			note = "written again"
+		}
+		t.row(ch.Name, cut(clean(valueText(ch.Old, "")), maxShown)+" → "+cut(clean(valueText(ch.New, "")), maxShown), styled{note, dim})
+	}
+	t.print(p)
+}
+
+func repairText(fixed bool, yes, no string) string {
+	if fixed {
+		return yes
+	}
+	return no
+}
+
+// escaped is the printer's output for lines of JSON, which a terminal may show.
+type escaped struct{ p *printer }
+
+func (e escaped) Write(b []byte) (int, error) {
+	if _, err := e.p.w.Write([]byte(escapeJSON(string(b)))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
