@@ -1,7 +1,6 @@
 package alert
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -323,20 +322,4 @@ func (e *Engine) save(ctx context.Context) error {
 	}
 	e.stored = text
 	return nil
-}
-
-// Open lists what is wrong now and has lasted long enough to be told, in a fixed
-// order.
-func (e *Engine) Open() []Problem {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	open := []Problem{}
-	now := e.now()
-	for _, k := range e.known {
-		if k.gone.IsZero() && now.Sub(k.since) >= e.set.Wait {
-			open = append(open, k.Problem)
-		}
-	}
-	slices.SortFunc(open, func(a, b Problem) int { return cmp.Compare(a.key(), b.key()) })
-	return open
 }

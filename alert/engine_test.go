@@ -321,9 +321,6 @@ func TestSettingsChangeWhileItRuns(t *testing.T) {
 		e.Set(s.settings()) // nothing is said twice for it
 		time.Sleep(time.Hour)
 		told(t, s.inbox)
-		if open := e.Open(); len(open) != 1 || open[0].Rule != alert.DestinationStopped || open[0].Subject != "hubspot" {
-			t.Errorf("open: %+v", open)
-		}
 	})
 }
 

@@ -34,7 +34,7 @@ type output struct {
 
 // config reads the configuration with its secrets.
 func (a *app) config() (*config.Config, error) {
-	cfg, err := config.Load(a.configPath)
+	cfg, err := config.Load(a.configPath, checkAlertURLs)
 	return cfg, a.explainConfig(err)
 }
 
@@ -49,7 +49,7 @@ func (a *app) explainConfig(err error) error {
 // read: an operator's shell need not have the service's environment. lacking is
 // then why.
 func (a *app) offlineConfig() (cfg *config.Config, lacking error, err error) {
-	cfg, lacking = config.Load(a.configPath)
+	cfg, lacking = config.Load(a.configPath, checkAlertURLs)
 	if lacking == nil {
 		return cfg, nil, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/config"
@@ -21,6 +22,7 @@ type assembly struct {
 	daemon    bool
 	receivers []string
 	reload    func() (admin.Reloaded, error)
+	julian    *julianWatch // nil: nobody asks 11x
 }
 
 // Parts are what a configuration describes, put together and not yet running.
@@ -53,18 +55,27 @@ func assemble(ctx context.Context, cfg *config.Config, journal store.Journal, ho
 			CheckMapping: d.checkMapping, Explain: d.mapping.explain, Compile: d.mapping.compile,
 		})
 	}
-	p.api = admin.New(admin.Options{
+	o := admin.Options{
 		Journal: journal, Destinations: shown, Daemon: how.daemon, Receivers: how.receivers,
 		Build: build(), Metrics: how.metrics, Logger: how.logger, Reload: how.reload,
-	})
+		Disk: func() (int64, int64, error) { return diskSpace(filepath.Dir(cfg.Store.Path)) },
+	}
+	if how.julian != nil {
+		o.Julian = how.julian.now
+	}
+	p.api = admin.New(o)
 	return p, nil
 }
 
 func assembleDestination(ctx context.Context, c config.Destination, journal store.Journal, how assembly) (*destination, error) {
 	log := how.logger.With("destination", c.Name)
 	d := &destination{Destination: c}
+	observe := func(context.Context, crm.Exchange) {}
+	if how.metrics != nil {
+		observe = func(_ context.Context, x crm.Exchange) { how.metrics.Request(c.Name, x) }
+	}
 	var err error
-	if d.crm, err = openCRM(c, memory{journal, "memory/" + c.Name + "/"}, log); err != nil {
+	if d.crm, err = openCRM(c, memory{journal, "memory/" + c.Name + "/"}, log, observe); err != nil {
 		if how.daemon {
 			return nil, usageError{err}
 		}
@@ -108,14 +119,14 @@ func (d *destination) checkMapping(ctx context.Context) ([]crm.Finding, error) {
 	return found, nil
 }
 
-func openCRM(c config.Destination, m crm.Memory, log *slog.Logger) (crm.Destination, error) {
+func openCRM(c config.Destination, m crm.Memory, log *slog.Logger, observe func(context.Context, crm.Exchange)) (crm.Destination, error) {
 	s := crm.Settings{
 		Name: c.Name, Type: c.Type, BaseURL: c.BaseURL, LoginURL: c.LoginURL,
 		AccessToken: c.AccessToken.Reveal(), API: c.API,
 		RatePerSecond: c.RatePerSecond, SearchPerSecond: c.SearchPerSecond, QuotaShare: c.QuotaShare,
 		SearchLag: c.SearchLag, Region: c.Region,
 		Tokens: tokenFile(c.TokenFile), Memory: m,
-		Logger: log,
+		Logger: log, Observe: observe,
 	}
 	if o := c.OAuth; o != nil {
 		s.OAuth = crm.OAuth{

@@ -17,6 +17,7 @@ type checkCmd struct {
 	output
 	Live    bool `help:"Also find out, with a record that is removed again, what documents cannot tell."`
 	Offline bool `help:"Check the files only; ask no CRM."`
+	Alert   bool `help:"Also send a test to everybody whom [alerts] names."`
 }
 
 // A checked is one line of the answer.
@@ -28,6 +29,9 @@ type checked struct {
 func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	if c.Live && c.Offline {
 		return usagef("--live asks the CRM, --offline does not: choose one")
+	}
+	if c.Alert && c.Offline {
+		return usagef("--alert sends messages, --offline does not: choose one")
 	}
 	found, err := c.check(ctx, a)
 	if c.JSON {
@@ -86,6 +90,9 @@ func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 	}
 	if broken != nil || c.Offline {
 		return found, broken
+	}
+	if c.Alert {
+		found = append(found, testAlerts(ctx, cfg.Alerts)...)
 	}
 	s, err := a.connect(ctx, true)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/alert"
 	"github.com/callsync/callsync/config"
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/receiver"
@@ -33,6 +34,8 @@ type daemon struct {
 	Webhook, Admin string
 	parts          *parts
 	receiver       *receiver.Receiver
+	alerts         *alert.Engine
+	julian         *julianWatch // nil: nobody asks 11x
 
 	reloading gosync.Mutex
 	cfg       *config.Config // guarded by reloading
@@ -94,11 +97,16 @@ func start(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *daemon
 	metrics := admin.NewMetrics()
 	d.cfg = cfg
 	d.receiver = newReceiver(cfg.Receiver, journal, metrics, log)
+	d.julian = watchJulian(cfg.Julian, log)
 	d.parts, err = assemble(ctx, cfg, journal, assembly{
 		logger: log, metrics: metrics, daemon: true, receivers: []string{d.Webhook},
 		reload: func() (admin.Reloaded, error) { return d.Reload(log) },
+		julian: d.julian,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if d.alerts, err = newAlerts(cfg.Alerts, d.parts.api, journal, metrics, log); err != nil {
 		return nil, err
 	}
 	if err := journal.Enroll(ctx, cfg.Names()); err != nil {
@@ -145,6 +153,10 @@ func (d *daemon) run(ctx context.Context, cfg *config.Config, log *slog.Logger, 
 		watchMappings(ctx, live, log, r.metrics.MappingReloaded)
 		return nil
 	})
+	g.Go(func() error { d.alerts.Run(ctx); return nil })
+	if d.julian != nil {
+		g.Go(func() error { d.julian.run(ctx); return nil })
+	}
 	err := g.Wait()
 	// The API answers to the last, so that the end can be watched.
 	adminStop()

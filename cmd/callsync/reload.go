@@ -43,7 +43,7 @@ func (c *reloadCmd) Run(ctx context.Context, a *app) error {
 func (d *daemon) Reload(log *slog.Logger) (admin.Reloaded, error) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	fresh, err := config.Load(d.cfg.File)
+	fresh, err := config.Load(d.cfg.File, checkAlertURLs)
 	if err != nil {
 		log.Error("the configuration cannot be used; nothing was changed", "error", err)
 		return admin.Reloaded{}, err
@@ -55,6 +55,17 @@ func (d *daemon) Reload(log *slog.Logger) (admin.Reloaded, error) {
 		next.Receiver.APIKeys = fresh.Receiver.APIKeys
 		d.cfg = &next
 		changed.Applied = append(changed.Applied, "[receiver] api_keys")
+	}
+	if !reflect.DeepEqual(d.cfg.Alerts, fresh.Alerts) {
+		settings, err := alertSettings(fresh.Alerts)
+		if err != nil {
+			return admin.Reloaded{}, err
+		}
+		d.alerts.Set(settings)
+		next := *d.cfg
+		next.Alerts = fresh.Alerts
+		d.cfg = &next
+		changed.Applied = append(changed.Applied, "[alerts]")
 	}
 	log.Info("configuration reloaded", "applied", strings.Join(changed.Applied, ", "), "needsRestart", strings.Join(changed.Restart, ", "))
 	return changed, nil

@@ -51,6 +51,12 @@ func printStatus(p *printer, s admin.Status) {
 		p.f("; deliveries: %s", strings.Join(verdicts, ", "))
 	}
 	p.f("\n")
+	if s.Journal.DiskSize > 0 {
+		p.f("disk: %s free of %s\n", size(s.Journal.DiskFree), size(s.Journal.DiskSize))
+	}
+	if s.Julian != nil {
+		p.f("11x: %s\n", julianText(*s.Julian))
+	}
 	for _, d := range s.Destinations {
 		printDestination(p, d, s.Daemon)
 	}
@@ -112,6 +118,17 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 			total += n
 		}
 		p.f("  requests %d since start: %s\n", total, most(operationList(d.CRM.Requests), 5))
+	}
+}
+
+func julianText(j admin.JulianStatus) styled {
+	switch {
+	case j.Asked.IsZero():
+		return styled{"not asked yet", yellow}
+	case !j.OK:
+		return styled{j.Problem + ", " + ago(j.Asked, now()), yellow}
+	default:
+		return styled{"takes the key, asked " + ago(j.Asked, now()), green}
 	}
 }
 
