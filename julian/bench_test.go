@@ -39,3 +39,14 @@ func BenchmarkCanonicalRaw(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkReceive(b *testing.B) {
+	body := sample(b, "callresults-guide.json")
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := julian.Receive(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -3,8 +3,6 @@ package julian
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,16 +13,20 @@ import (
 // the same: keys sorted, no spacing, one spelling for each string and number.
 // The form is JSON, and its own canonical form. The error is [ErrNotObject].
 func Canonical(body []byte) ([]byte, error) {
-	raw, err := decodeObject(body)
+	t, err := decodeObject(body, nil)
 	if err != nil {
 		return nil, err
 	}
-	return CanonicalRaw(raw)
+	return t.canonical(nil, 0), nil
 }
 
 // CanonicalRaw is [Canonical] for a payload as [Call.Raw] has it.
 func CanonicalRaw(raw map[string]any) ([]byte, error) {
-	return appendValue(make([]byte, 0, 2048), raw)
+	t, err := taped(nil, "", raw)
+	if err != nil {
+		return nil, err
+	}
+	return t.canonical(nil, 0), nil
 }
 
 // Hash is the identity of a body: the SHA-256 of its canonical form, in hex.
@@ -33,58 +35,54 @@ func Hash(canonical []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func appendValue(b []byte, v any) ([]byte, error) {
-	switch v := v.(type) {
-	case nil:
-		return append(b, "null"...), nil
-	case bool:
-		return strconv.AppendBool(b, v), nil
-	case string:
-		return appendString(b, v), nil
-	case json.Number:
-		return appendNumber(b, string(v)), nil
-	case []any:
-		return appendList(b, v)
-	case map[string]any:
-		return appendObject(b, v)
+// canonical appends the canonical form of what is at i.
+func (t tape) canonical(b []byte, i int) []byte {
+	switch p := &t[i]; p.kind {
+	case yes:
+		return append(b, "true"...)
+	case no:
+		return append(b, "false"...)
+	case number:
+		return appendNumber(b, p.text)
+	case text:
+		return appendString(b, p.text)
+	case list:
+		b = append(b, '[')
+		for c := i + 1; c < int(p.next); c = int(t[c].next) {
+			if c > i+1 {
+				b = append(b, ',')
+			}
+			b = t.canonical(b, c)
+		}
+		return append(b, ']')
+	case object:
+		return t.canonicalObject(b, i)
 	default:
-		return nil, fmt.Errorf("%w: it holds a %T", ErrNotObject, v)
+		return append(b, "null"...)
 	}
 }
 
-func appendList(b []byte, list []any) ([]byte, error) {
-	b = append(b, '[')
-	for i, x := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		var err error
-		if b, err = appendValue(b, x); err != nil {
-			return nil, err
-		}
+func (t tape) canonicalObject(b []byte, i int) []byte {
+	var room [24]int // enough for every documented object
+	members := room[:0]
+	for c := i + 1; c < int(t[i].next); c = int(t[c].next) {
+		members = append(members, c)
 	}
-	return append(b, ']'), nil
-}
-
-func appendObject(b []byte, m map[string]any) ([]byte, error) {
-	var room [24]string // enough for every documented object
-	keys := room[:0]
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
+	slices.SortStableFunc(members, func(a, b int) int { return strings.Compare(t[a].key, t[b].key) })
 	b = append(b, '{')
-	for i, k := range keys {
-		if i > 0 {
+	first := true
+	for n, c := range members {
+		if n+1 < len(members) && t[members[n+1]].key == t[c].key {
+			continue // the last one counts
+		}
+		if !first {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, k), ':')
-		var err error
-		if b, err = appendValue(b, m[k]); err != nil {
-			return nil, err
-		}
+		first = false
+		b = append(appendString(b, t[c].key), ':')
+		b = t.canonical(b, c)
 	}
-	return append(b, '}'), nil
+	return append(b, '}')
 }
 
 const hexDigits = "0123456789abcdef"

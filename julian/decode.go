@@ -12,11 +12,10 @@ const maxDepth = 500
 
 // decodeObject reads a body as encoding/json does with UseNumber: of a doubled
 // key the last one counts, broken UTF-8 and lone surrogates become U+FFFD. It
-// reads in one pass, shares the documented keys, and cuts what needs no
-// unquoting out of one copy of the body; decoding is the largest part of the
-// receiver's own work.
-func decodeObject(body []byte) (map[string]any, error) {
-	d := decoder{b: string(body)}
+// reads in one pass and cuts what needs no unquoting out of one copy of the body.
+// The tape is appended to room.
+func decodeObject(body []byte, room tape) (tape, error) {
+	d := decoder{b: string(body), tape: room}
 	if strings.HasPrefix(d.b, "\xef\xbb\xbf") {
 		d.i = 3
 	}
@@ -31,40 +30,21 @@ func decodeObject(body []byte) (map[string]any, error) {
 	default:
 		return nil, ErrNotObject
 	}
-	m, err := d.object(1)
-	if err != nil {
+	if err := d.object("", 1); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrNotObject, err)
 	}
 	d.space()
 	if d.i != len(d.b) {
 		return nil, fmt.Errorf("%w: something follows the object", ErrNotObject)
 	}
-	return m, nil
+	return d.tape, nil
 }
-
-// keys are the documented ones.
-var keys = func() map[string]string {
-	m := map[string]string{}
-	for _, k := range []string{
-		"agentId", "agentName", "callId", "name", "phoneNumber", "phoneNumberExt", "fromPhoneNumber",
-		"scheduledAt", "timezone", "direction", "customInputVariables", "duration", "callUrl", "rescheduledAt",
-		"callResult", "crmSchedulingDetails", "sequence", "resultType", "summary", "extractedVariables",
-		"agentActions", "humanActions", "transcription", "outcomes", "followUpMeetingDetails",
-		"description", "status", "actionKey", "completedAt", "metadata", "reasoning",
-		"startTime", "endTime", "hostEmail", "sequenceId", "lifecycleStatus",
-	} {
-		m[k] = k
-	}
-	return m
-}()
-
-// fields is how many a documented object has at most, by depth.
-var fields = [...]int{0, 18, 8, 5}
 
 type decoder struct {
 	b     string
 	i     int
 	valid bool // b is UTF-8
+	tape  tape
 }
 
 // space skips white space and returns the byte after it, 0 at the end.
@@ -87,29 +67,34 @@ func (d *decoder) unexpected(want string) error {
 	return fmt.Errorf("byte %d is %q where %s should be", d.i, r, want)
 }
 
-func (d *decoder) value(depth int) (any, error) {
+func (d *decoder) value(key string, depth int) error {
 	switch c := d.space(); {
 	case c == '"':
-		return d.text()
+		s, err := d.text()
+		d.tape = d.tape.add(key, text, s)
+		return err
 	case c == '{', c == '[':
 		if depth == maxDepth {
-			return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
+			return fmt.Errorf("it is nested more than %d deep", maxDepth)
 		}
 		if c == '{' {
-			return d.object(depth + 1)
+			return d.object(key, depth+1)
 		}
-		return d.list(depth + 1)
+		return d.list(key, depth+1)
 	case c == '-', c >= '0' && c <= '9':
-		return d.number()
+		s, err := d.number()
+		d.tape = d.tape.add(key, number, s)
+		return err
 	case d.word("true"):
-		return true, nil
+		d.tape = d.tape.add(key, yes, "")
 	case d.word("false"):
-		return false, nil
+		d.tape = d.tape.add(key, no, "")
 	case d.word("null"):
-		return nil, nil
+		d.tape = d.tape.add(key, null, "")
 	default:
-		return nil, d.unexpected("a value")
+		return d.unexpected("a value")
 	}
+	return nil
 }
 
 func (d *decoder) word(w string) bool {
@@ -120,74 +105,65 @@ func (d *decoder) word(w string) bool {
 	return true
 }
 
-func (d *decoder) object(depth int) (map[string]any, error) {
-	m := make(map[string]any, fields[min(depth, len(fields)-1)])
+func (d *decoder) object(key string, depth int) error {
+	at := len(d.tape)
+	d.tape = d.tape.add(key, object, "")
 	d.i++
 	if d.space() == '}' {
 		d.i++
-		return m, nil
+		return nil
 	}
 	for {
 		if d.space() != '"' {
-			return nil, d.unexpected("a key")
+			return d.unexpected("a key")
 		}
-		key, err := d.key()
+		key, err := d.text()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if d.space() != ':' {
-			return nil, d.unexpected("a colon")
+			return d.unexpected("a colon")
 		}
 		d.i++
-		if m[key], err = d.value(depth); err != nil {
-			return nil, err
+		if err = d.value(key, depth); err != nil {
+			return err
 		}
 		switch d.space() {
 		case ',':
 			d.i++
 		case '}':
 			d.i++
-			return m, nil
+			d.tape.end(at)
+			return nil
 		default:
-			return nil, d.unexpected("a comma or }")
+			return d.unexpected("a comma or }")
 		}
 	}
 }
 
-func (d *decoder) list(depth int) ([]any, error) {
-	list := []any{}
+func (d *decoder) list(key string, depth int) error {
+	at := len(d.tape)
+	d.tape = d.tape.add(key, list, "")
 	d.i++
 	if d.space() == ']' {
 		d.i++
-		return list, nil
+		return nil
 	}
 	for {
-		v, err := d.value(depth)
-		if err != nil {
-			return nil, err
+		if err := d.value("", depth); err != nil {
+			return err
 		}
-		list = append(list, v)
 		switch d.space() {
 		case ',':
 			d.i++
 		case ']':
 			d.i++
-			return list, nil
+			d.tape.end(at)
+			return nil
 		default:
-			return nil, d.unexpected("a comma or ]")
+			return d.unexpected("a comma or ]")
 		}
 	}
-}
-
-func (d *decoder) key() (string, error) {
-	quoted, plain, err := d.quoted()
-	if err != nil {
-		return "", err
-	}
-	if k, ok := keys[quoted[1:len(quoted)-1]]; ok {
-		return k, nil
-	}
-	return d.unquote(quoted, plain)
 }
 
 func (d *decoder) text() (string, error) {
@@ -218,17 +194,18 @@ func (d *decoder) quoted() (s string, plain bool, err error) {
 	return "", false, d.unexpected("the end of a string")
 }
 
-func (d *decoder) unquote(quoted string, plain bool) (s string, err error) {
+func (d *decoder) unquote(quoted string, plain bool) (string, error) {
 	if inner := quoted[1 : len(quoted)-1]; plain && (d.valid || utf8.ValidString(inner)) {
 		return inner, nil
 	}
+	var s string
 	if json.Unmarshal([]byte(quoted), &s) != nil {
 		return "", fmt.Errorf("a string holds an escape that JSON does not have")
 	}
 	return s, nil
 }
 
-func (d *decoder) number() (json.Number, error) {
+func (d *decoder) number() (string, error) {
 	start := d.i
 	if d.b[d.i] == '-' {
 		d.i++
@@ -253,7 +230,7 @@ func (d *decoder) number() (json.Number, error) {
 			return "", d.unexpected("a digit")
 		}
 	}
-	return json.Number(d.b[start:d.i]), nil
+	return d.b[start:d.i], nil
 }
 
 func (d *decoder) at(c byte) bool { return d.i < len(d.b) && d.b[d.i] == c }

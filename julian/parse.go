@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -25,19 +26,60 @@ const MaxCallID = 200
 // Parse reads a callResults body. The error is [ErrNotObject], [ErrNoCallID], or
 // wraps one of them; everything else that is wrong becomes a warning.
 func Parse(body []byte) (*Call, error) {
-	raw, err := decodeObject(body)
+	t, err := decodeObject(body, nil)
 	if err != nil {
 		return nil, err
 	}
-	return FromRaw(raw)
+	return read(t, t.members(0))
 }
 
 // FromRaw is [Parse] for a payload that is decoded already, with numbers as
 // json.Number. The call keeps raw.
 func FromRaw(raw map[string]any) (*Call, error) {
-	r := reader{}
+	t, err := taped(nil, "", raw)
+	if err != nil {
+		return nil, err
+	}
+	return read(t, raw)
+}
+
+// Receive is [Parse] and the [Hash] of the [Canonical] form for one who does not
+// look into the call: its maps and Raw are nil, which saves most of the work.
+func Receive(body []byte) (c *Call, hash string, err error) {
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	if s.tape, err = decodeObject(body, s.tape[:0]); err != nil {
+		return nil, "", err
+	}
+	if c, err = read(s.tape, nil); err != nil {
+		return nil, "", err
+	}
+	s.canonical = s.tape.canonical(s.canonical[:0], 0)
+	return c, Hash(s.canonical), nil
+}
+
+// A scratch is room that deliveries of usual size need one after the other.
+type scratch struct {
+	tape      tape
+	canonical []byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *scratch) release() {
+	if cap(s.tape) > 1<<10 || cap(s.canonical) > 64<<10 {
+		return
+	}
+	clear(s.tape) // which refers to the body
+	scratches.Put(s)
+}
+
+// read takes a call off its tape. raw is the same as maps and lists, and nil if
+// the call is to have none.
+func read(t tape, raw map[string]any) (*Call, error) {
+	r := reader{tape: t}
 	c := &Call{Raw: raw}
-	o := object{r: &r, m: raw}
+	o := fields{r: &r, m: raw}
 
 	c.CallID = strings.TrimSpace(o.str("callId"))
 	if c.CallID == "" {
@@ -76,7 +118,7 @@ func FromRaw(raw map[string]any) (*Call, error) {
 	return c, nil
 }
 
-func parseResult(o object) Result {
+func parseResult(o fields) Result {
 	res := Result{
 		ResultType:         ResultType(o.str("resultType")),
 		Summary:            o.str("summary"),
@@ -88,7 +130,7 @@ func parseResult(o object) Result {
 	for _, x := range o.objects("outcomes") {
 		res.Outcomes = append(res.Outcomes, Outcome{Name: x.str("name"), Reasoning: x.str("reasoning")})
 	}
-	if f := o.object("followUpMeetingDetails"); len(f.m) > 0 {
+	if f := o.object("followUpMeetingDetails"); !f.empty() {
 		res.FollowUp = &FollowUpMeeting{
 			StartTime: f.time("startTime"),
 			EndTime:   f.time("endTime"),
@@ -98,7 +140,7 @@ func parseResult(o object) Result {
 	return res
 }
 
-func parseActions(items []object) []Action {
+func parseActions(items []fields) []Action {
 	var actions []Action
 	for _, x := range items {
 		actions = append(actions, Action{
@@ -117,6 +159,7 @@ const maxWarnings = 50
 
 // A reader collects warnings while fields are read.
 type reader struct {
+	tape     tape
 	warnings []Warning
 	more     int // beyond maxWarnings
 }
@@ -136,19 +179,20 @@ func (r *reader) all() []Warning {
 	return append(r.warnings, Warning{Field: "…", Text: fmt.Sprintf("and %d more", r.more)})
 }
 
-// An object is a JSON object being read, with its path for warnings, which is
-// put together only for one.
-type object struct {
+// Fields are those of a JSON object being read, with its path for warnings,
+// which is put together only for one. Without a reader there are none.
+type fields struct {
 	r     *reader
+	i     int // of the object on the tape
 	path  string
 	list  string // the list it is an item of, if any, and its place there
 	place int
-	m     map[string]any
+	m     map[string]any // the object, if the call is to have it
 }
 
-func (o object) at(key string) string { return join(o.where(), key) }
+func (o fields) at(key string) string { return join(o.where(), key) }
 
-func (o object) where() string {
+func (o fields) where() string {
 	if o.list == "" {
 		return o.path
 	}
@@ -162,127 +206,129 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-func (o object) wrongType(key, want string, got any) {
-	o.r.warn(o.at(key), fmt.Sprintf("should be %s, is %s", want, kindOf(got)))
-}
+func (o fields) empty() bool { return o.r == nil || int(o.r.tape[o.i].next) == o.i+1 }
 
-func (o object) str(key string) string {
-	switch v := o.m[key].(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case json.Number:
-		o.wrongType(key, "a string", v)
-		return v.String()
-	default:
-		o.wrongType(key, "a string", v)
-		return ""
+// find returns a field and where it is; one that is missing is null.
+func (o fields) find(key string) (part, int) {
+	if o.r == nil {
+		return part{}, 0
 	}
+	i := o.r.tape.find(o.i, key)
+	if i == 0 {
+		return part{}, 0
+	}
+	return o.r.tape[i], i
 }
 
-func (o object) integer(key string) int {
-	var text string
-	quoted := false
-	switch v := o.m[key].(type) {
-	case nil:
+func (o fields) wrongType(key, want string, got kind) {
+	o.r.warn(o.at(key), fmt.Sprintf("should be %s, is %s", want, got))
+}
+
+func (o fields) str(key string) string {
+	p, _ := o.find(key)
+	switch p.kind {
+	case null, text:
+	default:
+		o.wrongType(key, "a string", p.kind)
+	}
+	return p.text
+}
+
+func (o fields) integer(key string) int {
+	p, _ := o.find(key)
+	s := p.text
+	switch p.kind {
+	case null:
 		return 0
-	case json.Number:
-		if n, err := strconv.ParseInt(string(v), 10, 32); err == nil && n >= 0 {
+	case number:
+		if n, err := strconv.ParseInt(s, 10, 32); err == nil && n >= 0 {
 			return int(n)
 		}
-		text = v.String()
-	case string:
-		text, quoted = strings.TrimSpace(v), true
+	case text:
+		s = strings.TrimSpace(s)
 	default:
-		o.wrongType(key, "a number", v)
+		o.wrongType(key, "a number", p.kind)
 		return 0
 	}
 	var f *float64 // stays nil for a quoted null
-	if err := json.Unmarshal([]byte(text), &f); err != nil || f == nil || *f < 0 || *f > math.MaxInt32 {
+	if err := json.Unmarshal([]byte(s), &f); err != nil || f == nil || *f < 0 || *f > math.MaxInt32 {
 		o.r.warn(o.at(key), "is not a usable number")
 		return 0
 	}
-	if quoted {
+	if p.kind == text {
 		o.r.warn(o.at(key), "should be a number, is a string")
 	}
 	return int(math.Round(*f))
 }
 
-func (o object) time(key string) *time.Time {
-	switch v := o.m[key].(type) {
-	case nil:
+func (o fields) time(key string) *time.Time {
+	p, _ := o.find(key)
+	switch p.kind {
+	case null:
 		return nil
-	case string:
-		if strings.TrimSpace(v) == "" {
-			return nil
-		}
-		t, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(v))
-		if err != nil || t.Year() < 1970 || t.Year() > 9999 {
-			o.r.warn(o.at(key), "is not an RFC 3339 time; ignored")
-			return nil
-		}
-		return &t
+	case text:
 	default:
-		o.wrongType(key, "an RFC 3339 time", v)
+		o.wrongType(key, "an RFC 3339 time", p.kind)
 		return nil
 	}
+	s := strings.TrimSpace(p.text)
+	if s == "" {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
+		o.r.warn(o.at(key), "is not an RFC 3339 time; ignored")
+		return nil
+	}
+	return &t
 }
 
-func (o object) object(key string) object {
-	m := o.members(key)
-	if m == nil {
-		return object{}
+func (o fields) object(key string) fields {
+	i := o.typed(key, object)
+	if i == 0 {
+		return fields{}
 	}
-	return object{r: o.r, path: o.at(key), m: m}
+	return fields{r: o.r, i: i, path: o.at(key), m: o.members(key)}
 }
 
 // members are an object's that is taken as it is.
-func (o object) members(key string) map[string]any {
-	switch v := o.m[key].(type) {
-	case nil:
-	case map[string]any:
-		return v
-	default:
-		o.wrongType(key, "an object", v)
-	}
-	return nil
+func (o fields) members(key string) map[string]any {
+	o.typed(key, object)
+	m, _ := o.m[key].(map[string]any)
+	return m
 }
 
-func (o object) objects(key string) []object {
-	var items []object
-	switch v := o.m[key].(type) {
-	case nil:
-	case []any:
-		for i, x := range v {
-			m, ok := x.(map[string]any)
-			if !ok {
-				o.wrongType(fmt.Sprintf("%s[%d]", key, i), "an object", x)
-				continue
-			}
-			items = append(items, object{r: o.r, path: o.where(), list: key, place: i, m: m})
-		}
+// typed returns where a field of a kind is; 0 when it is missing, or warned of.
+func (o fields) typed(key string, k kind) int {
+	p, i := o.find(key)
+	switch p.kind {
+	case k:
+		return i
+	case null:
 	default:
-		o.wrongType(key, "a list", v)
+		o.wrongType(key, k.String(), p.kind)
+	}
+	return 0
+}
+
+func (o fields) objects(key string) []fields {
+	at := o.typed(key, list)
+	if at == 0 {
+		return nil
+	}
+	t := o.r.tape
+	raw, _ := o.m[key].([]any)
+	var items []fields
+	for c, n := at+1, 0; c < int(t[at].next); c, n = int(t[c].next), n+1 {
+		if t[c].kind != object {
+			o.wrongType(fmt.Sprintf("%s[%d]", key, n), object.String(), t[c].kind)
+			continue
+		}
+		item := fields{r: o.r, i: c, path: o.where(), list: key, place: n}
+		if raw != nil {
+			item.m, _ = raw[n].(map[string]any)
+		}
+		items = append(items, item)
 	}
 	return items
-}
-
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return "a string"
-	case json.Number, float64:
-		return "a number"
-	case bool:
-		return "true or false"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "an object"
-	default:
-		return fmt.Sprintf("%T", v)
-	}
 }

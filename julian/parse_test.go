@@ -243,6 +243,44 @@ func TestResultTypes(t *testing.T) {
 	}
 }
 
+// received fails unless Receive makes of body what Parse does, but for the maps.
+func received(t *testing.T, body []byte, parsed *julian.Call, hash string) {
+	t.Helper()
+	want := *parsed
+	want.Raw, want.CustomInputVariables, want.CRMSchedulingDetails, want.Result.ExtractedVariables = nil, nil, nil, nil
+	without := func(actions []julian.Action) (out []julian.Action) {
+		for _, a := range actions {
+			a.Metadata = nil
+			out = append(out, a)
+		}
+		return out
+	}
+	want.Result.AgentActions, want.Result.HumanActions = without(want.Result.AgentActions), without(want.Result.HumanActions)
+	got, h, err := julian.Receive(body)
+	if err != nil || h != hash || !reflect.DeepEqual(*got, want) {
+		t.Errorf("%s\nis received as %+v, %s, %v\nnot %+v, %s", body, got, h, err, want, hash)
+	}
+}
+
+func TestReceive(t *testing.T) {
+	for _, body := range []string{
+		string(sample(t, "callresults-guide.json")),
+		string(sample(t, "callresults-reference.json")),
+		`{"callId":"a","callId":"b","duration":"x","callResult":{"outcomes":[1,{"name":[]}],"agentActions":[{"metadata":3}],"followUpMeetingDetails":{}}}`,
+		`{"callId":"c","customInputVariables":{"a":1},"name":"\u00e9\ud800"}`,
+	} {
+		c, err := julian.Parse([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		canonical, err := julian.CanonicalRaw(c.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		received(t, []byte(body), c, julian.Hash(canonical))
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(sample(f, "callresults-guide.json"))
 	f.Add(sample(f, "callresults-reference.json"))
@@ -250,6 +288,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c, err := julian.Parse(body)
 		if err != nil {
+			if _, _, e := julian.Receive(body); e == nil || e.Error() != err.Error() {
+				t.Fatalf("Receive says %v, Parse %v", e, err)
+			}
 			if c != nil || !(errors.Is(err, julian.ErrNotObject) || errors.Is(err, julian.ErrNoCallID)) {
 				t.Fatalf("%v, %v", c, err)
 			}
@@ -267,6 +308,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("canonical form %q: %v", canonical, err)
 		}
+		received(t, body, c, julian.Hash(canonical))
 		if again.CallID != c.CallID || again.Duration != c.Duration || !reflect.DeepEqual(again.Result.ResultType, c.Result.ResultType) {
 			t.Fatalf("%+v\n%+v", c, again)
 		}

@@ -161,26 +161,22 @@ func (h *Receiver) handle(w http.ResponseWriter, r *http.Request, start time.Tim
 	if refusal != nil {
 		return h.refuse(r.Context(), d, *refusal)
 	}
-	call, err := julian.Parse(body)
+	call, hash, err := julian.Receive(body)
 	switch {
 	case errors.Is(err, julian.ErrNoCallID):
 		return h.refuse(r.Context(), d, answerNoCallID.because(err))
 	case err != nil:
 		return h.refuse(r.Context(), d, answerMalformed.because(err))
 	}
+	d.Hash = hash
 	return h.accept(r.Context(), d, call)
 }
 
 // accept journals a call and answers what the journal made of it.
 func (h *Receiver) accept(ctx context.Context, d store.Delivery, call *julian.Call) (answer, store.Delivery) {
-	canonical, err := julian.CanonicalRaw(call.Raw)
-	if err != nil {
-		return h.refuse(ctx, d, answerMalformed.because(err))
-	}
 	d.Status = http.StatusOK
 	d.Verdict = store.Accepted
 	d.CallID = call.CallID
-	d.Hash = julian.Hash(canonical)
 	d.Call = call
 	receipt, err := h.deliver(ctx, d)
 	if err != nil {
