@@ -339,4 +339,13 @@ when = "item.name != 'spam'"
 	if want := "interested,call back,x,y,spam"; strings.Join(got, ",") != want {
 		t.Errorf("%v, want %s", got, want)
 	}
+	unknown := ""
+	for _, p := range m.UnknownOutcomes([]string{"call back", "intrested", "x", "y"}) {
+		unknown += p.String() + "\n"
+	}
+	if want := `m.toml:7:32: no agent seen so far can report the outcome "interested"; did you mean intrested?
+m.toml:14:22: no agent seen so far can report the outcome "spam"; there are: call back, intrested, x, y
+`; unknown != want {
+		t.Errorf("got\n%swant\n%s", unknown, want)
+	}
 }

@@ -3,6 +3,7 @@ package mappings
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -36,6 +37,23 @@ func (m *Mapping) OutcomeNames() []OutcomeName {
 			}
 		}
 	})
+	return out
+}
+
+// UnknownOutcomes lists the tests for outcomes by a name that is not among known,
+// which is what the agents in question can report.
+func (m *Mapping) UnknownOutcomes(known []string) []Problem {
+	var out []Problem
+	for _, o := range m.OutcomeNames() {
+		if slices.Contains(known, o.Name) {
+			continue
+		}
+		p := Problem{Pos: o.Pos, Text: fmt.Sprintf("no agent seen so far can report the outcome %q", o.Name), Hint: didYouMean(o.Name, known)}
+		if p.Hint == "" && len(known) > 0 {
+			p.Hint = "there are: " + truncate(strings.Join(known, ", "), 200, "…")
+		}
+		out = append(out, p)
+	}
 	return out
 }
 

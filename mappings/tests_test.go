@@ -36,8 +36,9 @@ func TestMappingTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.WriteTest(dir, "guide", payload); err != nil {
-		t.Fatal(err)
+	wantFile, err := m.WriteTest(dir, "guide", payload)
+	if err != nil || wantFile != filepath.Join(dir, "guide.m.want") {
+		t.Fatal(wantFile, err)
 	}
 	if results := run(m); len(results) != 1 || !results[0].OK || results[0].Name != "guide" {
 		t.Errorf("a test just written: %+v", results)
@@ -53,18 +54,43 @@ func TestMappingTests(t *testing.T) {
 	if results[0].OK || !strings.Contains(results[0].Text, "m.toml:6:") {
 		t.Errorf("an edit that fails: %+v", results)
 	}
-	if err := os.Remove(filepath.Join(dir, "guide.want")); err != nil {
+	// Another mapping may expect something else of the same payload.
+	other, err := mappings.Parse("other.toml", []byte(strings.Replace(source, "'old'", "'other'", 1)), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if results := run(m); results[0].OK {
+	if results := run(other); len(results) != 0 {
+		t.Errorf("a test of another mapping: %+v", results)
+	}
+	if _, err := other.WriteTest(dir, "guide", payload); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []*mappings.Mapping{m, other} {
+		if results := run(x); len(results) != 1 || !results[0].OK {
+			t.Errorf("%s of two: %+v", x.Name(), results)
+		}
+	}
+	// What every mapping should give stands in a file without a mapping's name.
+	if err := os.Rename(filepath.Join(dir, "guide.m.want"), filepath.Join(dir, "guide.want")); err != nil {
+		t.Fatal(err)
+	}
+	if results := run(m); len(results) != 1 || !results[0].OK {
+		t.Errorf("of all mappings: %+v", results)
+	}
+	for _, file := range []string{"guide.want", "guide.other.want"} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if results := run(m); len(results) != 1 || results[0].OK {
 		t.Error("a test without expected records passes")
 	}
 	for _, name := range []string{"", "../x", "a/b"} {
-		if err := m.WriteTest(dir, name, payload); err == nil {
+		if _, err := m.WriteTest(dir, name, payload); err == nil {
 			t.Errorf("a test may be called %q", name)
 		}
 	}
-	if err := m.WriteTest(dir, "broken", []byte("no payload")); err == nil {
+	if _, err := m.WriteTest(dir, "broken", []byte("no payload")); err == nil {
 		t.Error("a test of a payload that is none")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/config"
@@ -13,8 +14,8 @@ import (
 	"github.com/callsync/callsync/julian"
 )
 
-// recentCalls is how many calls are looked at for the agents there are.
-const recentCalls = 1000
+// recentAge is how far back calls are looked at for the agents there are.
+const recentAge = 90 * 24 * time.Hour
 
 // checkJulian asks 11x whether it takes the key, and which outcomes the agents
 // seen in the journal can report: a mapping that tests for another never hits.
@@ -38,48 +39,54 @@ func checkJulian(ctx context.Context, cfg *config.Config, s *session) []checked 
 	if err != nil {
 		return append(found, say(false, err.Error()))
 	}
+	if len(agents) == 0 {
+		return append(found, say(true, "no agent has called yet: outcome names in mappings are not checked"))
+	}
 	known := map[string]bool{}
 	for _, agent := range agents {
 		outcomes, err := client.Outcomes(ctx, agent)
-		if err != nil {
-			return append(found, say(false, fmt.Sprintf("the outcomes of %s: %v", agent, err)))
+		if err != nil { // an agent may have been deleted since
+			found = append(found, say(true, fmt.Sprintf("warning: the outcomes of %s are unknown: %v", agent, err)))
+			continue
 		}
 		for _, o := range outcomes {
 			known[o.Name] = true
 		}
 	}
-	if len(agents) == 0 {
-		return append(found, say(true, "no agent has called yet: outcome names in mappings are not checked"))
-	}
-	return append(found, unknownOutcomes(cfg, known)...)
+	return append(found, unknownOutcomes(cfg, slices.Sorted(maps.Keys(known)))...)
 }
 
+// agentsSeen lists the agents of recent calls.
 func agentsSeen(ctx context.Context, s *session) ([]string, error) {
-	calls, err := s.Calls(ctx, admin.Selection{Limit: recentCalls})
-	if err != nil {
-		return nil, err
-	}
 	seen := map[string]bool{}
-	for _, c := range calls.Calls {
-		if c.AgentID != "" {
-			seen[c.AgentID] = true
+	sel := admin.Selection{Since: now().Add(-recentAge)}
+	for {
+		page, err := s.Calls(ctx, sel)
+		if err != nil {
+			return nil, err
 		}
+		for _, c := range page.Calls {
+			if c.AgentID != "" {
+				seen[c.AgentID] = true
+			}
+		}
+		if !page.More {
+			return slices.Sorted(maps.Keys(seen)), nil
+		}
+		sel.Until = page.Calls[len(page.Calls)-1].ReceivedAt
 	}
-	return slices.Sorted(maps.Keys(seen)), nil
 }
 
-func unknownOutcomes(cfg *config.Config, known map[string]bool) []checked {
+// unknownOutcomes warns: an agent that can report it may not have called yet.
+func unknownOutcomes(cfg *config.Config, known []string) []checked {
 	var found []checked
 	for _, name := range cfg.Names() {
 		m, err := loadMapping(cfg.Destinations[name])
 		if err != nil { // has been reported
 			continue
 		}
-		for _, o := range m.OutcomeNames() {
-			if !known[o.Name] {
-				text := fmt.Sprintf("%s: no agent seen so far can report the outcome %q; there are: %s", o.Pos, o.Name, join(slices.Sorted(maps.Keys(known))))
-				found = append(found, checked{"mapping", crm.Finding{Name: "outcome", Text: text}})
-			}
+		for _, p := range m.UnknownOutcomes(known) {
+			found = append(found, checked{"mapping", crm.Finding{Name: "outcome", OK: true, Text: "warning: " + p.String()}})
 		}
 	}
 	return found

@@ -146,10 +146,11 @@ func (c *planCmd) writeTest(a *app, body []byte) error {
 		name = "payload"
 	}
 	folder := testsFolder(d.Mapping)
-	if err := m.WriteTest(folder, name, body); err != nil {
+	want, err := m.WriteTest(folder, name, body)
+	if err != nil {
 		return err
 	}
-	a.out.f("%s: %s is now a test; read %s.want to see that it is right\n", folder, name, filepath.Join(folder, name))
+	a.out.f("%s: %s is now a test of %s; read %s to see that it is right\n", folder, name, m.Name(), want)
 	return nil
 }
 
