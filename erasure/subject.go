@@ -157,7 +157,7 @@ func (m *matcher) text(s string) sight {
 			return mentioned
 		}
 	case m.phone.E164 != "":
-		if p, ok := crm.ParsePhone(s, m.region); ok && p.E164 == m.phone.E164 {
+		if p, ok := crm.ParsePhone(s, m.region); ok && p.E164 == m.phone.E164 && alone(s) {
 			return theirs
 		}
 		if m.spoken(s, leastDigits) {
@@ -165,6 +165,13 @@ func (m *matcher) text(s string) sight {
 		}
 	}
 	return absent
+}
+
+// alone reports whether a text is a number and nothing more, but for an
+// extension.
+func alone(s string) bool {
+	number, _, _ := strings.Cut(strings.ToLower(s), "x")
+	return !strings.ContainsFunc(strings.TrimSuffix(number, "e"), unicode.IsLetter)
 }
 
 // written reports whether the address stands in a text that is in lower case, and

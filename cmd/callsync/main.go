@@ -59,6 +59,7 @@ type commands struct {
 	Export  exportCmd  `cmd:"" group:"act" help:"Write calls with every revision as JSON lines."`
 	Import  importCmd  `cmd:"" group:"act" help:"Take calls in from JSON lines, as if they had been delivered."`
 	Backup  backupCmd  `cmd:"" group:"act" help:"Write a consistent copy of the journal."`
+	Erase   eraseCmd   `cmd:"" group:"act" help:"Remove a person, or one call, from the journal and, if asked, from the CRMs."`
 }
 
 func main() {

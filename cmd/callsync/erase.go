@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/erasure"
+)
+
+type eraseCmd struct {
+	output
+	Phone string `xor:"subject" placeholder:"NUMBER" help:"The person with this number, with its country code."`
+	Email string `xor:"subject" placeholder:"ADDRESS" help:"The person with this address."`
+	Call  string `xor:"subject" placeholder:"CALL_ID" help:"One call; its person stays, unless no other call is theirs."`
+	CRM   bool   `name:"crm" help:"Also delete the person and the records of their calls in the CRMs; without it only callsync forgets them."`
+	Yes   bool   `short:"y" help:"Do it without asking."`
+}
+
+// Help is shown by callsync erase --help.
+func (eraseCmd) Help() string {
+	return "Removes a person from the journal: their calls with every revision, what was delivered and applied, and the identity map. Every body is read to find them, which takes about a minute for a million calls; syncing rests meanwhile, deliveries do not. A call that comes again later is a new call. Backups and exports made before still hold the person."
+}
+
+func (c *eraseCmd) Run(ctx context.Context, a *app) error {
+	subject := erasure.Subject{Phone: c.Phone, Email: c.Email, Call: c.Call}
+	if err := subject.Check(); err != nil {
+		return usageError{err}
+	}
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	bar := newProgress(a.err)
+	client := s.Reporting(func(p admin.Progress) { bar.show("calls read:", p.Calls, int(p.Of), "") })
+	found, err := client.Erase(ctx, admin.EraseRequest{Subject: subject, CRM: c.CRM, DryRun: true})
+	bar.clear()
+	if err != nil {
+		return err
+	}
+	if !c.JSON {
+		printErasable(a.out, found, c.CRM)
+	}
+	if len(found.Calls)+found.Rejected+len(found.At) == 0 {
+		if c.JSON {
+			return a.out.json(found)
+		}
+		return nil
+	}
+	if err := a.confirm(c.Yes, "Erase it for good?", "nothing has been erased", "erase it"); err != nil {
+		return err
+	}
+	done, err := client.Erase(ctx, admin.EraseRequest{Subject: subject, CRM: c.CRM})
+	bar.clear()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.out.json(done)
+	}
+	printReceipt(a.out, done.Receipt)
+	return nil
+}
+
+func printErasable(p *printer, e admin.Erasing, crm bool) {
+	if len(e.Calls)+e.Rejected+len(e.At) == 0 {
+		p.f("nothing is held of them\n")
+	} else {
+		p.f("in the journal: %s, %s\n", counted(len(e.Calls), "call"), counted(e.Rejected, "refused delivery", "refused deliveries"))
+	}
+	for _, at := range e.At {
+		end := "; stays in the CRM"
+		if crm {
+			end = "; deleted in the CRM"
+		}
+		p.f("at %s: %s, %s%s\n", at.Destination, counted(at.People, "person", "people"), counted(at.Records, "record"), end)
+	}
+	if n := len(e.Mentions); n > 0 {
+		p.f("%s of others %s them and %s: %s\n", counted(n, "call"), oneOrMany(n, "mentions", "mention"), oneOrMany(n, "stays", "stay"), some(e.Mentions))
+	}
+}
+
+func printReceipt(p *printer, r *erasure.Receipt) {
+	j := r.Journal
+	p.f("erased %s\n", r.At.Format("2006-01-02 15:04:05 UTC"))
+	p.f("  journal: %s, %s, %s, %s, %s, %s\n",
+		counted(j.Calls, "call"), counted(j.Bodies, "body", "bodies"), counted(j.Deliveries, "delivery", "deliveries"),
+		counted(j.Records, "record"), counted(j.People, "person", "people"), counted(j.Identities, "identity", "identities"))
+	for _, c := range r.CRMs {
+		p.f("  %s: %s, %s", c.Destination, counted(c.People, "person", "people"), counted(c.Records, "record"))
+		if c.Restorable {
+			p.f("; in the CRM's recycle bin until that is emptied")
+		}
+		p.f("\n")
+	}
+	p.f("Freed space in the journal is overwritten in time, by `callsync compact` at once; backups and exports made before still hold the person.\n")
+}
+
+// counted is "1 call" or "2 calls"; the plural is the singular with an s unless
+// it is given.
+func counted(n int, one string, many ...string) string {
+	plural := one + "s"
+	if len(many) > 0 {
+		plural = many[0]
+	}
+	return fmt.Sprintf("%d %s", n, oneOrMany(n, one, plural))
+}
+
+func oneOrMany(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// some lists the first few names.
+func some(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(slices.Clone(names[:most]), ", "), len(names)-most)
+}
