@@ -419,6 +419,10 @@ func TestHealthAndReadiness(t *testing.T) {
 	if code, body := get("/readyz"); code != 200 || !strings.Contains(body, "hubspot is broken: 503") {
 		t.Error("a CRM that is down must not turn deliveries away, but be named:", code, body)
 	}
+	w.server.Destinations[0].Mapping = func() admin.MappingInfo { return admin.MappingInfo{Problem: "hubspot.toml:3:1: no"} }
+	if code, body := get("/readyz"); code != 200 || !strings.Contains(body, "hubspot uses its last good mapping: hubspot.toml:3:1: no") {
+		t.Error("a broken mapping must be named:", code, body)
+	}
 	w.journal.Close()
 	if code, body := get("/readyz"); code != 503 || !strings.Contains(body, "journal") {
 		t.Error(code, body)

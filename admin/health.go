@@ -123,6 +123,9 @@ func (s *Server) ready(ctx context.Context) Health {
 		health.Reasons = append(health.Reasons, "the journal cannot be read: "+err.Error())
 	}
 	for _, d := range s.Destinations {
+		if d.Mapping != nil && d.Mapping().Problem != "" {
+			health.Reasons = append(health.Reasons, d.Name+" uses its last good mapping: "+d.Mapping().Problem)
+		}
 		h := d.Sync.Health()
 		if h.Phase == sync.Running || h.Phase == "" {
 			continue

@@ -91,6 +91,7 @@ func NewMetrics() *Metrics {
 	for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
 		m.deliveries.WithLabelValues(string(v))
 	}
+	m.rejected.WithLabelValues(strconv.Itoa(http.StatusUnauthorized))
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.deliveries, m.rejected, m.unwritten, m.ack, m.reloads, m.rounds, m.batch, m.changes,
