@@ -32,6 +32,9 @@ type world struct {
 	loop    *callsync.Loop
 	// extra fields that the mapping gives every call activity.
 	extra []crm.Field
+	// remarks that the mapping gives call activities, by call id.
+	remarks    map[string]string
+	remarkMode crm.WriteMode
 }
 
 // brittle is a journal whose process can be made to die: from then on nothing
@@ -252,6 +255,9 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 		{Name: "note", Value: crm.Str(text("note")), Write: crm.IfUnchanged},
 		{Name: "owner", Value: crm.LookupOf("owner", text("host")), Write: crm.Always},
 	}, m.w.extra...)}
+	if remark, ok := m.w.remarks[c.CallID]; ok {
+		rec.Fields = append(rec.Fields, crm.Field{Name: "remark", Value: crm.Str(remark), Write: m.w.remarkMode})
+	}
 	if text("deal") != "" {
 		rec.Links = []crm.Relation{{Object: "deals", Which: "open"}}
 	}
