@@ -15,8 +15,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/callsync/callsync/config"
 )
 
@@ -42,6 +40,8 @@ type commands struct {
 	Setup setupCmd `cmd:"" group:"setup" help:"Create the properties callsync needs in the CRM; shows them first."`
 	Login loginCmd `cmd:"" group:"setup" help:"Let callsync into a CRM through the browser, where it uses OAuth."`
 
+	Completion completionCmd `cmd:"" group:"setup" help:"Print the script that completes callsync's commands in a shell."`
+
 	Status     statusCmd     `cmd:"" group:"look" help:"Say how the daemon and its destinations are doing."`
 	Calls      callsCmd      `cmd:"" group:"look" help:"List calls, newest first."`
 	Show       showCmd       `cmd:"" group:"look" help:"Explain one call: deliveries, revisions, what was written where and why."`
@@ -49,6 +49,7 @@ type commands struct {
 	Plan       planCmd       `cmd:"" group:"look" help:"Show what syncing would do, without doing it."`
 	Sample     sampleCmd     `cmd:"" group:"look" help:"Fetch an agent's sample payload from 11x and plan it."`
 	Version    versionCmd    `cmd:"" group:"look" help:"Print the version."`
+	Man        manCmd        `cmd:"" group:"look" help:"Print the man page."`
 
 	Resync  resyncCmd  `cmd:"" group:"act" help:"Sync calls again; only differences are sent."`
 	Undo    undoCmd    `cmd:"" group:"act" help:"Take a call back from the CRM: archive what it created, restore what it changed."`
@@ -72,20 +73,13 @@ func main() {
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == completeCommand {
+		printCompletions(stdout, args[1:])
+		return exitDone
+	}
 	var c commands
 	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("callsync"),
-		kong.Description("Journals Julian's call results and keeps HubSpot and Salesforce true to them."),
-		kong.Vars{"config": defaultConfig},
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.ExplicitGroups([]kong.Group{
-			{Key: "run", Title: "Run"}, {Key: "setup", Title: "Set up"},
-			{Key: "look", Title: "Look"}, {Key: "act", Title: "Act"},
-		}),
-	)
+	parser, err := newParser(&c, stdout, stderr, func(code int) { exited = code })
 	if err != nil {
 		fmt.Fprintln(stderr, "callsync:", err)
 		return exitFailed
