@@ -66,7 +66,7 @@ func (g *progress) clear() {
 	}
 }
 
-func percent(done, of int) int { return 100 * done / of }
+func percent(done, of int) int { return 100 * min(done, of) / of }
 
 func picture(done, of int) string {
 	full := barWidth * min(done, of) / of
