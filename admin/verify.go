@@ -36,7 +36,10 @@ type Verified struct {
 	People  int                    `json:"people"`
 	Busy    int                    `json:"busy"` // calls left out: they are on their way
 	Drifts  map[sync.DriftKind]int `json:"drifts"`
-	Fixable int                    `json:"fixable"` // drifts that a repair, as asked for, mends
+	// Kept is how many of the changed ones are people's edits and nothing else,
+	// in properties where those win.
+	Kept    int `json:"kept"`
+	Fixable int `json:"fixable"` // drifts that a repair, as asked for, mends
 	// Requested is how many calls a repair had synced again.
 	Requested int `json:"requested"`
 }
@@ -106,6 +109,9 @@ func (s *Server) verifyChunk(ctx context.Context, d Destination, ids []string, r
 	t.Busy += v.Busy
 	for i := range v.Drifts {
 		t.Drifts[v.Drifts[i].Kind]++
+		if v.Drifts[i].Kind == sync.Changed && !v.Drifts[i].Fixes(false) {
+			t.Kept++
+		}
 		if v.Drifts[i].Fixes(req.Recreate) {
 			t.Fixable++
 		}

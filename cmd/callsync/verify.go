@@ -20,7 +20,7 @@ type verifyCmd struct {
 
 // Help is shown by callsync verify --help.
 func (verifyCmd) Help() string {
-	return "Reads from the CRM what calls brought there and lists what drifted: missing, changed by hand, merged. Ends with exit code 1 when anything did."
+	return "Reads from the CRM what calls brought there and lists what drifted: missing, changed by hand, merged. Ends with exit code 1 when anything did, people's edits apart where the mapping lets them win."
 }
 
 func (c *verifyCmd) Run(ctx context.Context, a *app) error {
@@ -59,10 +59,9 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 			a.out.f("no daemon is running; they are synced when it starts\n")
 		}
 	}
-	for _, n := range total.Drifts {
-		if n > 0 && total.Requested == 0 {
-			return errSilent
-		}
+	drifted := total.Drifts[sync.Missing] + total.Drifts[sync.Merged] + total.Drifts[sync.Changed] - total.Kept
+	if drifted > total.Fixable || drifted > 0 && !req.Repair {
+		return errSilent
 	}
 	return nil
 }
@@ -88,8 +87,11 @@ func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.Ve
 	if total.Busy > 0 {
 		p.f("; %s on the way left out", count(total.Busy, "call"))
 	}
-	p.f(": %d missing, %d changed by hand, %d merged\n",
-		total.Drifts[sync.Missing], total.Drifts[sync.Changed], total.Drifts[sync.Merged])
+	p.f(": %d missing, %d changed by hand, %d merged", total.Drifts[sync.Missing], total.Drifts[sync.Changed], total.Drifts[sync.Merged])
+	if total.Kept > 0 {
+		p.f("; %d of the changed kept as people have it", total.Kept)
+	}
+	p.f("\n")
 	return total, nil
 }
 
