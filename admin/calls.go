@@ -107,7 +107,7 @@ func (s *Server) call(r *http.Request) (any, error) {
 	bodies := r.URL.Query().Get("bodies") == "1"
 	for _, v := range revisions {
 		rev := Revision{N: v.N, At: v.At, Hash: v.Hash, Size: len(v.Body)}
-		if bodies {
+		if bodies && v.Body != nil {
 			rev.Body = rawBody(v.Body)
 		}
 		answer.Revisions = append(answer.Revisions, rev)
@@ -167,7 +167,7 @@ func (s *Server) explain(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(revisions) == 0 {
+	if len(revisions) == 0 || !call.HasBody() {
 		return nil, &Error{Status: http.StatusGone, Code: "gone", Message: "the journal no longer holds the body of call " + id}
 	}
 	parsed, err := julian.Parse(revisions[len(revisions)-1].Body)

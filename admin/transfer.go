@@ -72,10 +72,16 @@ func (s *Server) exportTo(ctx context.Context, sel Selection, out *json.Encoder)
 			return err
 		}
 		revisions, err := s.Journal.Revisions(ctx, c.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // erased meanwhile
+		}
 		if err != nil {
 			return err
 		}
 		for _, v := range revisions {
+			if v.Body == nil {
+				continue // it has expired
+			}
 			if err := out.Encode(Line{CallID: c.ID, Revision: v.N, At: v.At, Body: rawBody(v.Body)}); err != nil {
 				return err
 			}

@@ -27,6 +27,7 @@ type Config struct {
 	File         string // the path that was loaded
 	Receiver     Receiver
 	Store        Store
+	Retention    Retention
 	Admin        Admin
 	Julian       Julian
 	Alerts       Alerts
@@ -57,6 +58,13 @@ type Receiver struct {
 // A Store is the journal.
 type Store struct {
 	Path string
+}
+
+// Retention is for how long the daemon keeps what it no longer needs; 0 is for
+// ever. What has not been synced is kept in any case.
+type Retention struct {
+	Bodies     time.Duration // of calls, since their newest revision
+	Deliveries time.Duration // rows of the log of deliveries, and refused bodies
 }
 
 // An Admin is the daemon's local API.
@@ -176,6 +184,10 @@ func parse(d *document, source []byte) (*Config, error) {
 	store := root.table("store")
 	c.Store.Path = store.path("path", "callsync.db")
 	store.finish()
+	retention := root.table("retention")
+	c.Retention.Bodies = retention.duration("bodies", 0, day, century)
+	c.Retention.Deliveries = retention.duration("deliveries", 0, day, century)
+	retention.finish()
 	readAdmin(root.table("admin"), &c.Admin)
 	julian := root.table("julian")
 	c.Julian.BaseURL = julian.address("base_url", "https://julian.11x.ai/api/v1")
@@ -193,6 +205,11 @@ func parse(d *document, source []byte) (*Config, error) {
 	root.finish()
 	return c, d.err()
 }
+
+const (
+	day     = 24 * time.Hour
+	century = 36525 * day
+)
 
 func readReceiver(s section, r *Receiver) {
 	r.Listen = s.listen("listen", "127.0.0.1:8080")

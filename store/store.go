@@ -201,7 +201,7 @@ type Call struct {
 }
 
 // HasBody reports whether the body of the newest revision is kept.
-func (c Call) HasBody() bool { return c.Expired < c.Revision }
+func (c Call) HasBody() bool { return c.Expired == 0 || c.Expired < c.Revision }
 
 // At orders the calls of one person: when the call took place, else when it was
 // first received.

@@ -55,6 +55,10 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 		p.Status, p.Reason = store.Skipped, whyUndone
 		return p
 	}
+	if !w.Call.HasBody() {
+		p.Status, p.Reason = w.State.Status, whyExpired
+		return p
+	}
 	call, err := julian.Parse(w.Body)
 	if err != nil {
 		p.Status, p.Reason = store.Failed, err.Error()

@@ -104,6 +104,9 @@ func (r *round) load(ctx context.Context, ids []string) error {
 	return nil
 }
 
+// whyExpired is why nothing can be said about a call that was synced long ago.
+const whyExpired = "its body has expired and is no longer in the journal"
+
 func (r *round) render(w store.Work) *item {
 	m := r.loop.mapping()
 	it := &item{work: w, state: w.State, mapping: m.Version()}
@@ -114,6 +117,11 @@ func (r *round) render(w store.Work) *item {
 	if undone(w.State) {
 		it.want = &crm.Desired{CallID: it.id()}
 		it.skip(whyUndone)
+		return it
+	}
+	if !w.Call.HasBody() { // the journal does not make such a call due
+		it.want = &crm.Desired{CallID: it.id()}
+		it.skip(whyExpired)
 		return it
 	}
 	call, err := julian.Parse(w.Body)

@@ -83,6 +83,7 @@ func differences(old, fresh *config.Config) []string {
 	was.APIKeys, is.APIKeys = nil, nil
 	add("[receiver]", was, is)
 	add("[store]", old.Store, fresh.Store)
+	add("[retention]", old.Retention, fresh.Retention)
 	add("[admin]", old.Admin, fresh.Admin)
 	add("[julian]", old.Julian, fresh.Julian)
 	for _, name := range old.Names() {

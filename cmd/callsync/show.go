@@ -93,7 +93,11 @@ func printCall(p *printer, d admin.CallDetail) {
 	t = newTable("#", "accepted", "size", "hash")
 	t.indent, t.right[0], t.right[2] = "  ", true, true
 	for _, r := range d.Revisions {
-		t.row(number(r.N), at(r.At), size(int64(r.Size)), fmt.Sprintf("%.12s", r.Hash))
+		bytes := size(int64(r.Size))
+		if r.N <= d.Expired {
+			bytes = "expired"
+		}
+		t.row(number(r.N), at(r.At), bytes, fmt.Sprintf("%.12s", r.Hash))
 	}
 	t.print(p)
 
