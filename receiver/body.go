@@ -58,6 +58,11 @@ func (h *Receiver) inflate(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	size := min(max(r.ContentLength, 512), firstRead)
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
+		if r.ContentLength == size { // as nearly all are: no more is needed
+			body := make([]byte, size)
+			n, err := io.ReadFull(wire, body)
+			return body[:n], err
+		}
 		return readAll(wire, size)
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(wire)
@@ -79,6 +84,9 @@ func readAll(r io.Reader, size int64) ([]byte, error) {
 
 // judge says what is wrong with a body as read, nil when nothing is.
 func (h *Receiver) judge(header http.Header, body []byte, err error) *answer {
+	if err == nil && int64(len(body)) <= h.o.MaxBody && isJSON(header.Get("Content-Type")) {
+		return nil
+	}
 	var tooLarge *http.MaxBytesError
 	var corrupt flate.CorruptInputError
 	var a answer
@@ -93,10 +101,8 @@ func (h *Receiver) judge(header http.Header, body []byte, err error) *answer {
 		a = answerBadGzip
 	case err != nil:
 		a = answerIncomplete
-	case !isJSON(header.Get("Content-Type")):
-		a = answerMediaType
 	default:
-		return nil
+		a = answerMediaType
 	}
 	return &a
 }

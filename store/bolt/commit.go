@@ -158,7 +158,7 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 		j.doubt = &doubt{panicked: errors.Is(err, store.ErrDamaged)}
 		return -1, unavailable(err)
 	}
-	t := &tx{Tx: b, journal: j, counts: map[string]int64{}, woken: map[string]bool{}}
+	t := &tx{Tx: b, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
 	for i, o := range ops {
 		if err := contain(func() error { return o.run(t) }); err != nil {
 			j.abandon(b)
@@ -290,8 +290,8 @@ func (j *Journal) resolveDoubt() error {
 type tx struct {
 	*bbolt.Tx
 	journal  *Journal
-	counts   map[string]int64 // what to add to counters
-	woken    map[string]bool  // destinations with something new to do
+	counts   map[string]*int64 // what to add to counters
+	woken    map[string]bool   // destinations with something new to do
 	enrolled []string
 	asked    bool // enrolled was read
 }
@@ -304,20 +304,30 @@ const (
 	countQuarantine = 'q' // bytes
 )
 
-func (t *tx) count(k key, n int64) { t.counts[string(k)] += n }
+func (t *tx) count(k key, n int64) {
+	if sum := t.counts[string(k)]; sum != nil {
+		*sum += n
+		return
+	}
+	t.counts[string(k)] = &n
+}
 
 // counted is a counter's value within the transaction.
 func (t *tx) counted(k key) int64 {
-	return readCount(t.Bucket(countBucket).Get(k)) + t.counts[string(k)]
+	n := readCount(t.Bucket(countBucket).Get(k))
+	if sum := t.counts[string(k)]; sum != nil {
+		n += *sum
+	}
+	return n
 }
 
 func (t *tx) flushCounts() error {
 	b := t.Bucket(countBucket)
-	for k, n := range t.counts {
-		if n == 0 {
+	for k, sum := range t.counts {
+		if *sum == 0 {
 			continue
 		}
-		n += readCount(b.Get([]byte(k)))
+		n := *sum + readCount(b.Get([]byte(k)))
 		if err := b.Put([]byte(k), key{}.uint64(uint64(n))); err != nil {
 			return err
 		}

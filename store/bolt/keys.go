@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,20 @@ const (
 
 type key []byte
 
+// room makes room for n more bytes and a few parts behind them: a key is made in
+// one allocation, and a delivery makes dozens.
+func (k key) room(n int) key {
+	if cap(k)-len(k) >= n {
+		return k
+	}
+	return append(make(key, 0, len(k)+n+48), k...)
+}
+
 func (k key) text(s string) key {
+	k = k.room(len(s) + 2)
+	if strings.IndexByte(s, 0) < 0 {
+		return append(append(k, s...), 0, textEnd)
+	}
 	for i := range len(s) {
 		k = append(k, s[i])
 		if s[i] == 0 {
@@ -34,7 +48,7 @@ func (k key) uint64(n uint64) key { return binary.BigEndian.AppendUint64(k, n) }
 func (k key) uint32(n uint32) key { return binary.BigEndian.AppendUint32(k, n) }
 
 func (k key) time(t time.Time) key {
-	k = k.uint64(uint64(t.Unix()) ^ 1<<63)
+	k = k.room(12).uint64(uint64(t.Unix()) ^ 1<<63)
 	return k.uint32(uint32(t.Nanosecond()))
 }
 
