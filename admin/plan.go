@@ -271,6 +271,9 @@ func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []stri
 	}
 	ids := make([]string, 0, chunk)
 	flush := func() error {
+		if err := ctx.Err(); err != nil { // given up: no further chunk is begun
+			return err
+		}
 		if err := f(ids); err != nil {
 			return err
 		}

@@ -103,6 +103,9 @@ func (c *Client) postLong(ctx context.Context, path string, body, into any) erro
 			return fmt.Errorf("the daemon's answer cannot be read: %w", err)
 		case l.Progress != nil:
 			c.tell(*l.Progress)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		case l.Error != nil && ctx.Err() != nil: // the caller gave up, not the daemon
 			return ctx.Err()
 		case l.Error != nil:

@@ -190,8 +190,8 @@ func (u *undoing) restore(ctx context.Context, fields []crm.Field, present map[s
 			u.remain(f.Name, "what it held before callsync wrote it is not known")
 			continue
 		}
-		if f.Value.IsNull() && u.findsBy(f.Name) {
-			u.remain(f.Name, "the contact is found by it")
+		if why := u.whyFilled(f); why != "" {
+			u.remain(f.Name, why)
 			continue
 		}
 		diffs = append(diffs, diff{field: f, applied: a, step: ask})
@@ -242,9 +242,19 @@ func (u *undoing) giveBack(d diff, top store.Claim, present string, resolved map
 	})
 }
 
-// findsBy reports whether a property is one by which people are found.
-func (u *undoing) findsBy(name string) bool {
-	return slices.ContainsFunc(u.it.want.Person.Match, func(m crm.Match) bool { return m.Property == name })
+// whyFilled is why a property is not emptied: a contact without what it is found
+// by would be lost to everybody.
+func (u *undoing) whyFilled(f crm.Field) string {
+	match := u.it.want.Person.Match
+	switch {
+	case !f.Value.IsNull():
+		return ""
+	case len(match) == 0:
+		return "the contact may be found by it: the call cannot be read any more, or not by the mapping in force"
+	case slices.ContainsFunc(match, func(m crm.Match) bool { return m.Property == f.Name }):
+		return "the contact is found by it"
+	}
+	return ""
 }
 
 // restorePerson writes what was decided, and keeps what now holds.

@@ -337,6 +337,25 @@ func TestUndoRefuses(t *testing.T) {
 	})
 }
 
+// A mapping that fails for the call keeps nobody from taking it back, but then it
+// is not known by what the contact is found.
+func TestUndoWithoutAMapping(t *testing.T) {
+	inWorld(t, func(w *world) {
+		p := call("c1", "phoneNumber", ann, "first", "Ann", "callResult", result("x"))
+		w.deliver(p)
+		w.settle()
+		contact := w.wantLive("contacts", 1)[0]
+		p["broken"] = "yes"
+		w.deliver(p)
+		w.settle()
+		w.wantStatus("c1", store.Failed)
+		w.crm.wrote()
+		w.undo("c1", "contact: not known since when", "contact first: may be found by it", "contact phone: may be found by it")
+		w.wantProp(contact, "phone", ann)
+		w.wantLive("calls", 0)
+	})
+}
+
 func (w *world) works(ids ...string) []store.Work {
 	w.t.Helper()
 	works, err := w.journal.Load(w.t.Context(), dest, ids)

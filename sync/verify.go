@@ -211,11 +211,13 @@ func (v *verifier) note(w store.Work, record string, ref crm.Ref, applied map[st
 // judge says of changed properties whether a repair would write them: those that
 // the mapping always writes. A person's hand in the others is respected.
 func (v *verifier) judge(w store.Work, d *Drift, applied map[string]store.Applied) {
-	modes := v.modes(w, d)
+	modes, ok := v.modes(w, d)
 	for i := range d.Changes {
 		c := &d.Changes[i]
 		c.Write = modes[c.Name]
 		switch {
+		case !ok:
+			c.Note = "kept: the call cannot be read any more, or not by the mapping in force"
 		case c.Write == "":
 			c.Note = "kept: the mapping does not write it any more"
 		case c.Write != crm.Always:
@@ -226,24 +228,25 @@ func (v *verifier) judge(w store.Work, d *Drift, applied map[string]store.Applie
 	}
 }
 
-// modes are the write modes of a record's properties by the mapping in force.
-func (v *verifier) modes(w store.Work, d *Drift) map[string]crm.WriteMode {
-	modes := map[string]crm.WriteMode{}
+// modes are the write modes of a record's properties by the mapping in force; ok
+// is false when it cannot render the call.
+func (v *verifier) modes(w store.Work, d *Drift) (modes map[string]crm.WriteMode, ok bool) {
+	modes = map[string]crm.WriteMode{}
 	if d.Record == contactRecord {
 		p := v.people[d.Ref]
 		for name := range p.Claims {
 			top, _ := p.Top(name)
 			modes[name] = top.Write
 		}
-		return modes
+		return modes, w.Call.HasBody()
 	}
 	call, err := julian.Parse(w.Body)
 	if err != nil {
-		return modes
+		return modes, false
 	}
 	want, err := v.r.loop.mapping().Render(call, w.Call.ReceivedAt)
 	if err != nil {
-		return modes
+		return modes, false
 	}
 	for _, rec := range want.Records {
 		if rec.Key == d.Record {
@@ -252,7 +255,7 @@ func (v *verifier) modes(w store.Work, d *Drift) map[string]crm.WriteMode {
 			}
 		}
 	}
-	return modes
+	return modes, true
 }
 
 // recheck drops differences that callsync itself made while it was looking.
