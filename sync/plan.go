@@ -28,14 +28,14 @@ type History interface {
 func Plan(ctx context.Context, destination string, m Mapping, history History, works []store.Work) ([]CallPlan, error) {
 	applied := map[crm.Ref]store.Person{}
 	if history != nil {
-		var refs []crm.Ref
+		refs := map[crm.Ref]bool{}
 		for _, w := range works {
 			if c := w.State.Person; c != nil && !c.IsZero() {
-				refs = append(refs, c.Ref)
+				refs[c.Ref] = true
 			}
 		}
 		var err error
-		if applied, err = history.People(ctx, destination, refs); err != nil {
+		if applied, err = history.People(ctx, destination, slices.Collect(maps.Keys(refs))); err != nil {
 			return nil, err
 		}
 	}
