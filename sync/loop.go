@@ -71,6 +71,7 @@ type Loop struct {
 	nudge       chan struct{} // a phase may have changed
 	busy        chan struct{} // holds a token while the CRM is being written to
 	running     atomic.Bool
+	came        atomic.Pointer[time.Time] // when Run last came round
 
 	mu     sync.Mutex
 	health Health
@@ -138,6 +139,8 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 	}()
 	for ctx.Err() == nil {
+		now := l.now()
+		l.came.Store(&now)
 		pause, err := l.turn(ctx)
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			break
@@ -149,6 +152,16 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.sleep(ctx, pause, wake)
 	}
 	return nil
+}
+
+// CameRound is when Run last began a turn; zero before the first. An idle loop
+// does so at least every 30 s, one at work when its round is over, which the
+// limits of a CRM can make minutes. A loop that has not for much longer is stuck.
+func (l *Loop) CameRound() time.Time {
+	if came := l.came.Load(); came != nil {
+		return *came
+	}
+	return time.Time{}
 }
 
 // turn does one round if there is anything to do, and says how long to pause
@@ -216,9 +229,10 @@ func (l *Loop) occupy(ctx context.Context) (done func(), err error) {
 }
 
 // flight is a context for what must not be left half done: it outlives ctx by
-// the grace period.
+// the grace period. Its request id marks the requests and log lines that belong
+// together.
 func (l *Loop) flight(ctx context.Context) (flight context.Context, land func()) {
-	flight, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	flight, cancel := context.WithCancel(crm.WithRequestID(context.WithoutCancel(ctx), rand.Text()[:12]))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.grace, cancel) })
 	return flight, func() { stop(); cancel() }
 }

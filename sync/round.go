@@ -239,7 +239,7 @@ func (r *round) settle(ctx context.Context) error {
 	r.pending.States = make(map[string]store.State, len(r.items))
 	for _, it := range r.items {
 		r.pending.States[it.id()] = r.stateOf(it)
-		r.log(it)
+		r.log(ctx, it)
 	}
 	return r.flush(ctx)
 }
@@ -303,12 +303,12 @@ func (r *round) nextAttempt(attempts int, o outcome) time.Time {
 	return r.now.Add(r.loop.backoff(attempts))
 }
 
-func (r *round) log(it *item) {
+func (r *round) log(ctx context.Context, it *item) {
 	s := r.pending.States[it.id()]
-	attrs := []any{"callId", it.id(), "status", s.Status}
+	attrs := []any{"callId", it.id(), "status", s.Status, "round", crm.RequestID(ctx)}
 	level := slog.LevelInfo
 	if p := it.outcome.problem; p != nil {
-		attrs = append(attrs, "kind", p.Kind, "code", p.Code, "record", p.Record, "requestId", p.RequestID)
+		attrs = append(attrs, "kind", p.Kind, "code", p.Code, "record", p.Record, "correlationId", p.RequestID)
 		if s.Status == store.Failed {
 			level = slog.LevelWarn
 			attrs = append(attrs, "problem", p.Text)
@@ -317,7 +317,7 @@ func (r *round) log(it *item) {
 	if it.outcome.deferred {
 		level = slog.LevelDebug
 	}
-	r.loop.log.Log(context.Background(), level, "call settled", attrs...)
+	r.loop.log.Log(ctx, level, "call settled", attrs...)
 }
 
 func (r *round) report() Report {

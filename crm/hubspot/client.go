@@ -96,7 +96,7 @@ func (p *Portal) exchange(ctx context.Context, r request, body []byte, sign func
 		return nil, unreachable(r.op, err)
 	}
 	defer resp.Body.Close()
-	p.log.DebugContext(ctx, "request", "operation", r.op, "status", resp.StatusCode, "took", p.now().Sub(begin), "requestId", crm.RequestID(ctx), "correlationId", resp.Header.Get("X-Hubspot-Correlation-Id"))
+	p.log.DebugContext(ctx, "request", "operation", r.op, "status", resp.StatusCode, "took", p.now().Sub(begin), "round", crm.RequestID(ctx), "correlationId", resp.Header.Get("X-Hubspot-Correlation-Id"))
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	p.pace.observe(r, a)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,6 +38,7 @@ type client struct {
 	slots   chan struct{}
 	pace    *rate.Limiter
 	meter   *meter
+	log     *slog.Logger
 }
 
 // A call is one request to be sent.
@@ -161,7 +163,9 @@ func (c *client) try(ctx context.Context, op string, token *oauth2.Token, run fu
 	sf := simpleforce.NewClient(instance, "callsync", c.version)
 	sf.SetHttpClient(&http.Client{Transport: x})
 	sf.SetSidLoc(token.AccessToken, instance)
+	begin := time.Now()
 	err := run(sf)
+	c.log.DebugContext(ctx, "request", "operation", op, "status", x.status, "took", time.Since(begin), "round", crm.RequestID(ctx))
 	c.meter.observe(x.header)
 	switch {
 	case x.err != nil:

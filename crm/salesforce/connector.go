@@ -88,7 +88,7 @@ func Open(s crm.Settings) (crm.Destination, error) {
 	}
 	c.client = &client{
 		session: c.session, base: base, version: version, meter: c.meter,
-		slots: make(chan struct{}, maxConcurrent), pace: rate.NewLimiter(pace, maxConcurrent),
+		slots: make(chan struct{}, maxConcurrent), pace: rate.NewLimiter(pace, maxConcurrent), log: log,
 	}
 	c.catalog = newCatalog(c.client, now)
 	c.owners = &owners{}
