@@ -80,7 +80,8 @@ type account struct {
 	sim    simulator
 	server *httptest.Server
 	lag    time.Duration
-	wrote  atomic.Int64 // requests that write
+	slow   time.Duration // how long a request takes each way
+	wrote  atomic.Int64  // requests that write
 	// joins are what colleagues will do in the course of the script, joined
 	// whom they did it to, by number.
 	joins  []func() error
@@ -91,6 +92,7 @@ func newAccount(w *world, name string, index int, seed uint64) (*account, error)
 	r := rand.New(rand.NewPCG(seed, uint64(index)+77))
 	a := &account{kind: kinds[name], name: name, index: index, world: w, joined: map[string]bool{}}
 	a.lag = []time.Duration{0, 50, 300, 1000, 3000}[r.IntN(5)] * time.Millisecond
+	a.slow = []time.Duration{0, 0, 5, 30, 90}[r.IntN(5)] * time.Millisecond
 	a.sim = a.new(r, a.lag)
 	if r.IntN(6) == 0 && a.tight != "" {
 		if err := a.sim.ChangeSettings([]byte(a.tight)); err != nil {
@@ -160,6 +162,8 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.writes(r) && !strings.HasPrefix(r.URL.Path, sandbox.ControlPrefix) {
 		a.wrote.Add(1)
 	}
+	time.Sleep(a.slow)
+	defer time.Sleep(a.slow)
 	switch a.world.trap.spring(a, r) {
 	case beforeCommit:
 		a.world.kill()

@@ -24,7 +24,7 @@ var hubspotKind = kind{
 		s.MergeMakesNewRecord = coin()
 		s.TraceCreate, s.TraceUpdate = r.IntN(4) > 0, r.IntN(4) > 0
 		for _, object := range []string{"calls", "meetings", "tasks", "contacts"} {
-			s.UniqueProperties[object] = r.IntN(3) > 0
+			s.UniqueProperties[object] = coin()
 		}
 		s.TenSecondLimit, s.SearchesPerSecond = 0, 0
 		return hubspotsim.New(hubspotsim.Options{Settings: s, Owners: []hubspotsim.Owner{{Email: hostEmail, FirstName: "Olive", LastName: "Host"}}})

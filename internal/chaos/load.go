@@ -28,8 +28,8 @@ type person struct {
 func people(seed uint64) []person {
 	r := rand.New(rand.NewPCG(seed, 3))
 	var all []person
-	for i := range 12 {
-		p := person{first: "Zoe" + strings.Repeat("x", i%5), last: fmt.Sprintf("Quist%02d", i), presets: []int{0, 0, 0, 2, 0, 0, 0, 1, 2, 0, 0, 1}[i]}
+	for i := range 30 {
+		p := person{first: "Zoe" + strings.Repeat("x", i%5), last: fmt.Sprintf("Quist%02d", i), presets: []int{0, 0, 0, 2, 0, 0, 0, 1, 0, 0}[i%10]}
 		n := 2000000 + r.IntN(7000000)/100*100 + i
 		switch i % 6 {
 		default:
@@ -41,6 +41,7 @@ func people(seed uint64) []person {
 			p.written = fmt.Sprintf("+46 70 %07d", n)
 		case 5:
 			p.email = fmt.Sprintf("only%d.%d@example.com", i, n)
+			p.presets = min(p.presets, 1) // a CRM may refuse the same email twice
 		}
 		if i%3 == 0 {
 			p.email = fmt.Sprintf("quist%d.%d@example.com", i, n)

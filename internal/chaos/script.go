@@ -112,7 +112,7 @@ func drawKill(r *rand.Rand, accounts int) *kill {
 		k.at = "commit"
 	}
 	if (k.at == "request" || k.at == "commit") && r.IntN(2) == 0 {
-		k.object = []string{"contacts", "calls", "tasks", "meetings", "associations", "archive"}[r.IntN(6)]
+		k.object = []string{"contacts", "contacts", "calls", "tasks", "meetings", "associations", "archive"}[r.IntN(7)]
 	}
 	return k
 }

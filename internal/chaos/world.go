@@ -76,8 +76,8 @@ type process struct {
 	wanted bool          // we ended it; guarded by the world's mu
 }
 
-func newWorld(b *binary, kinds []string, seed uint64) (w *world, err error) {
-	w = &world{bin: b, seed: seed, ledger: newLedger()}
+func newWorld(b *binary, kinds []string, seed uint64) (_ *world, err error) {
+	w := &world{bin: b, seed: seed, ledger: newLedger()}
 	// A socket's path has to be short.
 	if w.dir, err = os.MkdirTemp("", "chaos-"); err != nil {
 		return nil, err
