@@ -51,6 +51,10 @@ func printExplained(p *printer, call admin.CallDetail, e admin.Explained) error 
 		case mappings.RuleMatch:
 			fates.printMatch(p, rule, r)
 			rule++
+		case mappings.RuleCreate:
+			if c := fates.at.Person; c != nil && c.How == "created" {
+				p.f("      %s\n", styled{"nobody was found: created " + c.Ref.String(), green})
+			}
 		}
 	}
 	if e.Problem != "" {
