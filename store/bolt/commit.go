@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -49,6 +50,7 @@ type queue struct {
 	mu       sync.Mutex
 	more     sync.Cond
 	ops      []*op
+	enough   int // how many are worth waking the committer for
 	closed   bool
 	finished chan struct{} // closed when the committer has returned
 }
@@ -65,17 +67,38 @@ func (q *queue) add(o *op) bool {
 		return false
 	}
 	q.ops = append(q.ops, o)
-	q.more.Signal()
+	if len(q.ops) >= q.enough {
+		q.more.Signal()
+	}
 	return true
 }
 
-// take waits for writes and returns all there are; none when the queue is
+// take waits for a write and returns all there are; none when the queue is
 // closed and empty.
-func (q *queue) take() []*op {
+//
+// A group that starts with the first write to come would often be that one
+// alone, while those whose writes were just answered are about to send their
+// next. So for up to patience it waits until there are as many as there lately
+// were: the answered ones, and those that waited meanwhile.
+func (q *queue) take(answered int, patience time.Duration) []*op {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.ops) == 0 && !q.closed {
+	lately := answered + len(q.ops)
+	for q.enough = 1; len(q.ops) == 0 && !q.closed; {
 		q.more.Wait()
+	}
+	if len(q.ops) < lately && patience > 0 {
+		late := false
+		t := time.AfterFunc(patience, func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			late = true
+			q.more.Signal()
+		})
+		for q.enough = lately; len(q.ops) < lately && !late && !q.closed; {
+			q.more.Wait()
+		}
+		t.Stop()
 	}
 	ops := q.ops
 	q.ops = nil
@@ -94,20 +117,28 @@ func (q *queue) close() bool {
 	return first
 }
 
+// maxPatience bounds how long a write waits for company. It is less than half of
+// what the last commit took.
+const maxPatience = 5 * time.Millisecond
+
 func (j *Journal) commitLoop() {
 	defer close(j.queue.finished)
+	answered, took := 0, time.Duration(0)
 	for {
-		ops := j.queue.take()
+		ops := j.queue.take(answered, min(took/2, maxPatience))
 		if len(ops) == 0 {
 			return
 		}
+		start := time.Now()
 		waiting := ops[:0]
 		for _, o := range ops {
 			if o.taken.CompareAndSwap(false, true) {
 				waiting = append(waiting, o)
 			}
 		}
+		answered = len(waiting)
 		j.commitAll(waiting)
+		took = time.Since(start)
 	}
 }
 
