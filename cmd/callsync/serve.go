@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/callsync/callsync/internal/notify"
 )
 
 type serveCmd struct {
@@ -24,13 +26,20 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	manager := notify.FromEnvironment()
+	tell(manager, log, "READY=1", "STATUS=taking deliveries at "+d.Webhook)
+	go feed(ctx, manager.Watchdog(), d.alive, manager.Send, log)
+	stopping := context.AfterFunc(ctx, func() { tell(manager, log, "STOPPING=1", "STATUS=finishing what is under way") })
+	defer stopping()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	for {
 		select {
 		case <-hangups:
+			tell(manager, log, "RELOADING=1")
 			_, _ = d.Reload(log) // it has logged what came of it
+			tell(manager, log, "READY=1")
 		case <-d.done:
 			return d.Wait()
 		}

@@ -44,7 +44,15 @@ func understood(t *testing.T, line string) {
 func callsyncWords(line string) (found [][]string) {
 	var words []string
 	add := func() {
-		if i := slices.Index(words, "callsync"); i >= 0 {
+		i := 0
+		if len(words) > 0 && slices.Contains([]string{"sudo", "ssh", "docker"}, words[0]) {
+			for n, w := range words { // their own arguments come first
+				if w == "callsync" {
+					i = n
+				}
+			}
+		}
+		if len(words) > i && words[i] == "callsync" {
 			found = append(found, words[i+1:])
 		}
 		words = nil
