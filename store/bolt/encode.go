@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,11 +10,25 @@ import (
 )
 
 // Every value that may be large starts with a byte that says how the rest is
-// packed. A frame packed with a shared dictionary would get a byte of its own.
+// packed.
 const (
-	plain  = 0
-	zipped = 1 // a zstd frame with a checksum
+	plain      = 0
+	zipped     = 1 // a zstd frame with a checksum
+	zippedWith = 2 // the same, with the dictionary
 )
+
+// dictionary is made-up text as payloads and rows have it: most values are too
+// small to tell zstd by themselves what repeats in all of them. It is the same
+// for all journals, since one learnt from a journal's own calls would hold what
+// people said in it, long after it was to be erased. It never changes, as long as
+// there may be journals packed with it.
+//
+//go:generate go run ../../internal/payload/mkdict dictionary
+//go:embed dictionary
+var dictionary []byte
+
+// dictionaryID is the id that frames made with the dictionary carry.
+const dictionaryID = 1
 
 // zipFrom is the size in bytes from which packing pays. Most rows of a delivery
 // stay below it, and what is applied to a CRM, which repeats the call's words, is
@@ -36,7 +51,9 @@ func newEncoder() *zstd.Encoder {
 	// The fastest level costs a delivery a third less time than the next, for a
 	// body larger by a tenth. A window of 1 MiB reaches as far as repetition in a
 	// transcript does, and keeps an idle encoder small.
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderDictRaw(dictionaryID, dictionary))
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -45,7 +62,9 @@ func newEncoder() *zstd.Encoder {
 }
 
 func newDecoder() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(0))
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(0),
+		zstd.WithDecoderDictRaw(dictionaryID, dictionary))
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -64,7 +83,7 @@ func pack(data []byte) []byte {
 // packBody always makes a frame: bbolt would not notice that a page decayed, and
 // a body that differs by a bit is worse than none.
 func packBody(data []byte) []byte {
-	return encoder.EncodeAll(data, append(make([]byte, 0, len(data)+64), zipped))
+	return encoder.EncodeAll(data, append(make([]byte, 0, len(data)+64), zippedWith))
 }
 
 // unpack returns a copy: what it is given may lie in the file's mapping.
@@ -75,7 +94,7 @@ func unpack(value []byte) ([]byte, error) {
 	switch value[0] {
 	case plain:
 		return append([]byte{}, value[1:]...), nil
-	case zipped:
+	case zipped, zippedWith:
 		return decoder.DecodeAll(value[1:], nil)
 	default:
 		return nil, fmt.Errorf("a value packed in the unknown way %d", value[0])
