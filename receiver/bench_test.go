@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,10 +27,11 @@ import (
 )
 
 // BenchmarkDeliveries measures acknowledged deliveries a second through real
-// HTTP into a real journal, beside two yardsticks on the same disk in the same
+// HTTP into a real journal, beside three yardsticks on the same disk in the same
 // run, with as many goroutines and the same bodies:
 //
 //   - batch/s: one Put of the body with bbolt's DB.Batch, without any HTTP;
+//   - rows/s: the rows that the journal made of a delivery, with DB.Batch;
 //   - bare/s: net/http in front of a goroutine that Puts the bodies that wait in
 //     one transaction. It checks, decodes, compresses and indexes nothing.
 //
@@ -51,13 +53,19 @@ func BenchmarkDeliveries(b *testing.B) {
 				requests[i] = newRequest(bytes.Replace(template, []byte("call.abc123"), fmt.Appendf(nil, "call.%08d", i), 1))
 			}
 			// Batch waits 10 ms for company; a few rounds of that are enough.
-			few := requests[:min(len(requests), 200*senders)]
+			few := make([][]row, min(len(requests), 200*senders))
+			for i := range few {
+				few[i] = []row{{[]byte("calls"), strconv.AppendInt(nil, int64(i), 10), requests[i].body}}
+			}
 			batched := batch(b, senders, few)
 			bared := bare(b, senders, requests)
 			b.ResetTimer()
-			took := deliveries(b, senders, requests)
+			took, rows := deliveries(b, senders, requests)
+			b.StopTimer()
+			rowed := batch(b, senders, rows[:len(few)])
 			b.ReportMetric(took.rate, "acks/s")
 			b.ReportMetric(batched.rate, "batch/s")
+			b.ReportMetric(rowed.rate, "rows/s")
 			b.ReportMetric(bared.rate, "bare/s")
 			b.ReportMetric(took.rate/batched.rate, "acks/batch")
 			b.ReportMetric(bared.rate/batched.rate, "bare/batch")
@@ -112,28 +120,44 @@ func each(b *testing.B, goroutines, n int, do func(goroutine int, next func() (i
 	wg.Wait()
 }
 
-var rawBucket = []byte("calls")
+// A row is what one Put writes.
+type row struct{ bucket, key, value []byte }
 
 func openRaw(b *testing.B) *bbolt.DB {
 	db, err := bbolt.Open(filepath.Join(b.TempDir(), "raw.db"), 0o600, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(rawBucket); return err }); err != nil {
-		b.Fatal(err)
-	}
 	return db
 }
 
-// batch puts bodies into a bbolt file with DB.Batch as it comes.
-func batch(b *testing.B, goroutines int, requests []request) pace {
+// batch writes the rows of each delivery with DB.Batch as it comes.
+func batch(b *testing.B, goroutines int, deliveries [][]row) pace {
 	db := openRaw(b)
 	defer db.Close()
-	return paceOf(len(requests), func() {
-		each(b, goroutines, len(requests), func(_ int, next func() (int, bool)) error {
+	err := db.Update(func(tx *bbolt.Tx) error {
+		for _, r := range slices.Concat(deliveries...) {
+			if _, err := tx.CreateBucketIfNotExists(r.bucket); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return paceOf(len(deliveries), func() {
+		each(b, goroutines, len(deliveries), func(_ int, next func() (int, bool)) error {
 			for i, ok := next(); ok; i, ok = next() {
-				key := strconv.AppendInt(nil, int64(i), 10)
-				if err := db.Batch(func(tx *bbolt.Tx) error { return tx.Bucket(rawBucket).Put(key, requests[i].body) }); err != nil {
+				err := db.Batch(func(tx *bbolt.Tx) error {
+					for _, r := range deliveries[i] {
+						if err := tx.Bucket(r.bucket).Put(r.key, r.value); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
 					return err
 				}
 			}
@@ -142,10 +166,39 @@ func batch(b *testing.B, goroutines int, requests []request) pace {
 	})
 }
 
+// rowsOf shares a journal's rows out among the n deliveries that made them.
+func rowsOf(b *testing.B, path string, n int) [][]row {
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	deliveries := make([][]row, n)
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
+			count, i := bucket.Stats().KeyN, 0
+			return bucket.ForEach(func(k, v []byte) error {
+				to := &deliveries[i*n/count]
+				*to = append(*to, row{bytes.Clone(name), bytes.Clone(k), bytes.Clone(v)})
+				i++
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return deliveries
+}
+
 // bare is the least there can be between net/http and a shared commit.
 func bare(b *testing.B, senders int, requests []request) pace {
 	db := openRaw(b)
 	defer db.Close()
+	name := []byte("calls")
+	if err := db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(name); return err }); err != nil {
+		b.Fatal(err)
+	}
 	type put struct {
 		body []byte
 		done chan error
@@ -161,7 +214,7 @@ func bare(b *testing.B, senders int, requests []request) pace {
 			err := db.Update(func(tx *bbolt.Tx) error {
 				for _, p := range group {
 					n++
-					if err := tx.Bucket(rawBucket).Put(strconv.AppendInt(nil, int64(n), 10), p.body); err != nil {
+					if err := tx.Bucket(name).Put(strconv.AppendInt(nil, int64(n), 10), p.body); err != nil {
 						return err
 					}
 				}
@@ -195,9 +248,11 @@ func bare(b *testing.B, senders int, requests []request) pace {
 	return postAll(b, l.Addr().String(), senders, requests)
 }
 
-// deliveries posts requests to the receiver in front of the journal.
-func deliveries(b *testing.B, senders int, requests []request) pace {
-	journal, err := bolt.Open(filepath.Join(b.TempDir(), "callsync.db"), bolt.Options{})
+// deliveries posts requests to the receiver in front of the journal, and returns
+// what each made it write as well.
+func deliveries(b *testing.B, senders int, requests []request) (pace, [][]row) {
+	path := filepath.Join(b.TempDir(), "callsync.db")
+	journal, err := bolt.Open(path, bolt.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -214,7 +269,10 @@ func deliveries(b *testing.B, senders int, requests []request) pace {
 	if got := stats.Deliveries[store.Accepted]; got != int64(len(requests)) {
 		b.Fatalf("the journal has %d of %d deliveries", got, len(requests))
 	}
-	return took
+	if err := journal.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return took, rowsOf(b, path, len(requests))
 }
 
 // postAll sends requests over one connection a sender, each after the answer to the
