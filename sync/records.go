@@ -194,6 +194,7 @@ func (r *round) retraction(j *job) crm.Op {
 		return None
 	case !j.row.Gone.IsZero():
 		return None
+	case j.row.Retracted: // begun, and without an answer
 	case j.row.Keep || j.item.state.Revision == j.item.work.Call.Revision:
 		j.item.warn(j.row.Key + " is no longer yielded by the mapping; left in the CRM")
 		return None

@@ -75,3 +75,26 @@ func TestCreationTakenLate(t *testing.T) {
 		w.wantProp(w.wantLive("calls", 1)[0], "note", "B")
 	})
 }
+
+// A call is taken back, its task cannot be archived just then, and the corrected
+// call yields the task no more: the archiving goes on once the call is back.
+func TestArchivingGoesOnAfterAnUndo(t *testing.T) {
+	for _, fate := range []string{"before", "after"} {
+		t.Run(fate, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "send offer")))
+				w.settle()
+				w.faults(fate)
+				if _, err := w.loop.Undo(w.t.Context(), "c1"); err != nil {
+					t.Fatal(err)
+				}
+				w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+				w.settle()
+				w.resync(store.Request{Redo: true}, "c1")
+				w.wantStatus("c1", store.Synced)
+				w.wantLive("calls", 1)
+				w.wantLive("tasks", 0)
+			})
+		})
+	}
+}
