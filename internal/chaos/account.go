@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/callsync/callsync/crm/sandbox"
@@ -162,11 +163,12 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.writes(r) && !strings.HasPrefix(r.URL.Path, sandbox.ControlPrefix) {
 		a.wrote.Add(1)
 	}
+	p := a.world.current() // by the time of the commit another may run
 	time.Sleep(a.slow)
 	defer time.Sleep(a.slow)
 	switch a.world.trap.spring(a, r) {
 	case beforeCommit:
-		a.world.kill()
+		a.world.end(p, syscall.SIGKILL)
 		panic(http.ErrAbortHandler)
 	case afterCommit:
 		body, err := io.ReadAll(r.Body)
@@ -174,9 +176,8 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		defer a.world.kill() // also when a fault resets the connection
+		defer a.world.end(p, syscall.SIGKILL) // also when a fault resets the connection
 		a.sim.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
-		a.world.kill()
 		panic(http.ErrAbortHandler)
 	default:
 		a.sim.ServeHTTP(w, r)

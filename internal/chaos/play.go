@@ -49,7 +49,23 @@ func (w *world) play(ctx context.Context, s *script, verbose bool) []string {
 		}
 	}
 	w.trap.disarm()
+	if err := w.redo(ctx, s); err != nil {
+		return []string{err.Error()}
+	}
 	return w.judge(ctx, s.load)
+}
+
+// redo ends what was undone: a call that was taken back stays so until somebody
+// asks for that very call.
+func (w *world) redo(ctx context.Context, s *script) error {
+	var ids []string
+	for _, x := range s.rounds {
+		ids = append(ids, x.undo...)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{"ids": ids}, nil)
 }
 
 // round plays one round; when it returns, callsync is running and every
@@ -114,7 +130,7 @@ func (w *world) die(ctx context.Context, p *process, x round) error {
 		if err != nil {
 			return err
 		}
-		time.AfterFunc(x.restart.after, w.kill)
+		time.AfterFunc(x.restart.after, func() { w.end(p, syscall.SIGKILL) })
 		if err := w.ready(ctx, p); err != nil && !errors.Is(err, errKilled) {
 			return err
 		}
@@ -133,6 +149,9 @@ func (w *world) meddle(ctx context.Context, x round) {
 		_ = w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{"force": true}, nil)
 	case "some":
 		_ = w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{"ids": []string{"call.chaos000", "call.chaos003", "call.chaos008"}, "force": true}, nil)
+	}
+	for _, id := range x.undo {
+		_ = w.ask(ctx, http.MethodPost, "/api/v1/calls/"+id+"/undo", map[string]any{}, nil)
 	}
 	if x.backup {
 		_ = w.ask(ctx, http.MethodGet, "/api/v1/backup", nil, nil)
@@ -333,8 +352,8 @@ func (w *world) judge(ctx context.Context, l *load) []string {
 			return fail("afterwards", []string{err.Error()})
 		}
 	}
-	w.signal(syscall.SIGTERM)
 	p := w.current()
+	w.end(p, syscall.SIGTERM)
 	<-p.ended
 	if p.err != nil {
 		return fail("at the end", []string{"callsync did not end well after SIGTERM: " + p.err.Error()})

@@ -22,10 +22,11 @@ type round struct {
 	kill       *kill
 	restart    *kill // a second one while callsync starts again
 	edits      map[int]edition
-	resync     string // "", "some", "all", "force"
-	pause      bool   // somebody pauses the destinations until the next round
-	backup     bool   // somebody takes a backup
-	join       []int  // accounts in which somebody merges or converts a person
+	resync     string   // "", "some", "all", "force"
+	undo       []string // calls that somebody takes back
+	pause      bool     // somebody pauses the destinations until the next round
+	backup     bool     // somebody takes a backup
+	join       []int    // accounts in which somebody merges or converts a person
 	rest       time.Duration
 }
 
@@ -67,6 +68,9 @@ func newScript(seed uint64, accounts, kills int) *script {
 			x.resync = "force"
 		case 2, 3:
 			x.resync = "some"
+		}
+		if r.IntN(6) == 0 {
+			x.undo = append(x.undo, s.load.calls[r.IntN(len(s.load.calls))].id)
 		}
 		x.pause, x.backup = r.IntN(20) == 0, r.IntN(15) == 0
 		x.rest = []time.Duration{0, 0, 5, 40, 200, 800}[r.IntN(6)] * time.Millisecond
@@ -156,6 +160,9 @@ func (x round) describe(l *load) string {
 	parts = append(parts, "deliver "+strings.Join(calls, " "))
 	if x.resync != "" {
 		parts = append(parts, "resync "+x.resync)
+	}
+	for _, id := range x.undo {
+		parts = append(parts, "undo "+strings.TrimPrefix(id, "call.chaos"))
 	}
 	for _, i := range x.join {
 		parts = append(parts, fmt.Sprintf("CRM %d: somebody merges or converts", i))

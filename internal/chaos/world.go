@@ -218,16 +218,19 @@ func (w *world) verdict(p *process) error {
 
 // kill ends callsync as a power failure would. It may be called from anywhere,
 // and does nothing when it is dead already.
-func (w *world) kill() { w.signal(syscall.SIGKILL) }
+func (w *world) kill() { w.end(w.current(), syscall.SIGKILL) }
 
-func (w *world) signal(s syscall.Signal) {
+// end sends a signal to one life of callsync, unless it is over already.
+func (w *world) end(p *process, s syscall.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := w.process
 	if p == nil || p.wanted {
 		return
 	}
-	p.wanted, w.webhook = true, ""
+	p.wanted = true
+	if p == w.process {
+		w.webhook = ""
+	}
 	if s == syscall.SIGKILL {
 		w.kills++
 	}
