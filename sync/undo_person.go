@@ -183,6 +183,13 @@ func (u *undoing) restore(ctx context.Context, fields []crm.Field, present map[s
 			continue
 		case claimed && a.Call != u.it.id() && a.Kept == "" && !a.Unsure:
 			continue // another call's value stands there
+		case claimed && a.Kept == keptWritten && u.backed(f.Name, a.Wrote):
+			a.Value, a.Call, a.At = top.Value, top.Call, top.At
+			if a.Value == a.Wrote {
+				a.Kept, a.Wrote = "", crm.Value{}
+			}
+			u.who.applied[f.Name] = a
+			continue
 		case claimed:
 		case a.BeforeKnown:
 			f.Value = crm.Str(a.Before)
@@ -205,6 +212,12 @@ func (u *undoing) restore(ctx context.Context, fields []crm.Field, present map[s
 		u.giveBack(d, tops[i], present[d.field.Name], resolved)
 	}
 	return nil
+}
+
+// backed reports whether another call claims the value that callsync wrote, so
+// that it was not the undone one that brought it.
+func (u *undoing) backed(name string, v crm.Value) bool {
+	return slices.ContainsFunc(u.who.known.Claims[name], func(c store.Claim) bool { return c.Value == v })
 }
 
 // giveBack decides about one property that callsync wrote.
