@@ -35,6 +35,7 @@ type Journal interface {
 	NextDue(ctx context.Context, destination string) (time.Time, bool, error)
 	Backlog(ctx context.Context, destination string, now time.Time) (store.Backlog, error)
 	Request(ctx context.Context, destination string, callIDs []string, r store.Request) (int, error)
+	Mapping(ctx context.Context, version string) (store.MappingVersion, error)
 	Backup(ctx context.Context, w io.Writer) error
 }
 
@@ -122,6 +123,7 @@ func New(o Options) *Server {
 	s.route("GET /api/v1/calls/{id}", s.call)
 	s.route("GET /api/v1/calls/{id}/explain", s.explain)
 	s.route("GET /api/v1/deliveries", s.deliveries)
+	s.route("GET /api/v1/mappings/{version}", s.mappingVersion)
 	s.long("POST /api/v1/plan", s.plan)
 	s.long("POST /api/v1/resync", s.resync)
 	s.long("POST /api/v1/erase", s.erase)

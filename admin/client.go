@@ -110,6 +110,11 @@ func (c *Client) Deliveries(ctx context.Context, f store.DeliveryFilter) (a Deli
 	return a, c.get(ctx, "/api/v1/deliveries", q, &a)
 }
 
+// MappingVersion asks for a mapping that was in force once.
+func (c *Client) MappingVersion(ctx context.Context, version string) (m MappingVersion, err error) {
+	return m, c.get(ctx, "/api/v1/mappings/"+url.PathEscape(version), nil, &m)
+}
+
 // Plan asks what syncing would do.
 func (c *Client) Plan(ctx context.Context, req PlanRequest) (p Plans, err error) {
 	return p, c.postLong(ctx, "/api/v1/plan", req, &p)

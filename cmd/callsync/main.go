@@ -48,6 +48,7 @@ type commands struct {
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List deliveries, accepted or not, newest first."`
 	Plan       planCmd       `cmd:"" group:"look" help:"Show what syncing would do, without doing it."`
 	Sample     sampleCmd     `cmd:"" group:"look" help:"Fetch an agent's sample payload from 11x and plan it."`
+	Mapping    mappingCmd    `cmd:"" group:"look" help:"Print a version of a mapping file that was in force once."`
 	Version    versionCmd    `cmd:"" group:"look" help:"Print the version."`
 	Man        manCmd        `cmd:"" group:"look" help:"Print the man page."`
 

@@ -253,3 +253,37 @@ func TestBrokenEditKeepsTheLastGoodVersion(t *testing.T) {
 		t.Errorf("no good version at all: %v", err)
 	}
 }
+
+func TestVersionsStayInTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	file, part := filepath.Join(dir, "hubspot.toml"), filepath.Join(dir, "part.toml")
+	text := "[[route]]\nwhen = \"duration > 5\"\nmapping = \"part.toml\"\n" + shippedMapping(t)
+	write(t, file, text)
+	write(t, part, shippedMapping(t))
+	l, journal := newLive(t, dir, file)
+	if err := l.keep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	version := l.info().Version
+	write(t, file, shippedMapping(t))
+	if changed, err := l.reload(t.Context()); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	if err := journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config, err := writeConfig(dir, "http://127.0.0.1:1", `mapping = "hubspot.toml"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, stderr strings.Builder
+	if c := run(t.Context(), []string{"mapping", version, "--config", config}, nil, &out, &stderr); c != exitDone || out.String() != text {
+		t.Errorf("exit code %d: %s\n%s", c, stderr.String(), out.String())
+	}
+	if !strings.Contains(stderr.String(), "it routes to "+part) {
+		t.Error(stderr.String())
+	}
+	if c := run(t.Context(), []string{"mapping", "000000000000", "--config", config}, nil, &out, &stderr); c != exitFailed || !strings.Contains(stderr.String(), "mapping version 000000000000: not found") {
+		t.Errorf("exit code %d: %s", c, stderr.String())
+	}
+}
