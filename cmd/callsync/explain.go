@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/callsync/callsync/admin"
@@ -95,8 +94,6 @@ func (f fates) of(r mappings.Rule) styled {
 	}
 	wanted := applied.Value.String() == r.Result || applied.Value.IsNull() && r.Result == "nothing"
 	switch {
-	case f.unknown(r):
-		return styled{"not written: the CRM does not know it", yellow}
 	case !known && r.Result == "nothing":
 		return styled{"not written: there is nothing to write", dim}
 	case !known:
@@ -116,15 +113,6 @@ func (f fates) of(r mappings.Rule) styled {
 	default:
 		return styled{"written", green}
 	}
-}
-
-// unknown reports whether a value stands for something the CRM does not have,
-// such as an owner.
-func (f fates) unknown(r mappings.Rule) bool {
-	of, text, ok := strings.Cut(r.Result, " ")
-	return ok && slices.ContainsFunc(f.at.Warnings, func(w string) bool {
-		return strings.HasPrefix(w, fmt.Sprintf("%s %q is not known", of, text))
-	})
 }
 
 // printMatch says of the rule that led to the person that it did, and whom else
