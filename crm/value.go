@@ -139,8 +139,17 @@ func plain(s string) string {
 }
 
 // ParseTime reads an instant in the forms CRMs use: RFC 3339, Salesforce's
-// "2025-09-25T08:20:48.000+0000", or milliseconds since 1970.
+// "2025-09-25T08:20:48.000+0000", or milliseconds since 1970. A year that JSON
+// has no form for, and so no journal, is an error.
 func ParseTime(s string) (time.Time, error) {
+	t, err := parseTime(s)
+	if y := t.UTC().Year(); err == nil && (y < 0 || y > 9999) {
+		return time.Time{}, fmt.Errorf("%q is not within the years 0 to 9999", s)
+	}
+	return t, err
+}
+
+func parseTime(s string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999-0700"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil

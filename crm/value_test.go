@@ -26,3 +26,18 @@ func TestSameComparesInstantsToThePrecisionACRMKeeps(t *testing.T) {
 		}
 	}
 }
+
+func TestParseTimeKeepsToWhatTheJournalCanHold(t *testing.T) {
+	for text, want := range map[string]bool{
+		"9999-12-31T23:59:59Z":      true,
+		"9999-12-31T23:59:59-05:00": false,
+		"253402300799999":           true, // the last millisecond of 9999
+		"253402300800000":           false,
+		"9223372036854775807":       false,
+	} {
+		at, err := crm.ParseTime(text)
+		if _, cannot := at.UTC().MarshalJSON(); (err == nil) != want || cannot != nil {
+			t.Errorf("%s: %v, %v, in JSON %v", text, at, err, cannot)
+		}
+	}
+}

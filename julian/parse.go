@@ -276,7 +276,9 @@ func (o fields) time(key string) *time.Time {
 		return nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
+	// The year is counted in UTC, in which times are kept: the last hours of 9999
+	// in America are in a year for which JSON has no form.
+	if y := t.UTC().Year(); err != nil || y < 1970 || y > 9999 {
 		o.r.warn(o.at(key), "is not an RFC 3339 time; ignored")
 		return nil
 	}

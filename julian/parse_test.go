@@ -147,6 +147,10 @@ func TestParseWarns(t *testing.T) {
 		{`"scheduledAt":"yesterday"`, "scheduledAt: is not an RFC 3339 time; ignored", func(c *julian.Call) any { return c.ScheduledAt == nil }, true},
 		{`"scheduledAt":1758788448`, "scheduledAt: should be an RFC 3339 time, is a number", func(c *julian.Call) any { return c.ScheduledAt == nil }, true},
 		{`"scheduledAt":"0001-01-01T00:00:00Z"`, "scheduledAt: is not an RFC 3339 time; ignored", func(c *julian.Call) any { return c.ScheduledAt == nil }, true},
+		{`"scheduledAt":"9999-12-31T23:59:59-05:00"`, "scheduledAt: is not an RFC 3339 time; ignored", func(c *julian.Call) any { return c.ScheduledAt == nil }, true},
+		{`"scheduledAt":"9999-12-31T23:59:59Z"`, "", func(c *julian.Call) any { return c.ScheduledAt.UTC().Year() }, 9999},
+		{`"scheduledAt":"1970-01-01T00:00:00+01:00"`, "scheduledAt: is not an RFC 3339 time; ignored", func(c *julian.Call) any { return c.ScheduledAt == nil }, true},
+		{`"callResult":{"followUpMeetingDetails":{"startTime":"9999-12-31T12:00:00-23:59"}}`, "callResult.followUpMeetingDetails.startTime: is not an RFC 3339 time; ignored", func(c *julian.Call) any { return c.Result.FollowUp.StartTime == nil }, true},
 		{`"direction":"Inbound"`, "", func(c *julian.Call) any { return c.Direction }, "inbound"},
 		{`"callResult":"done"`, "callResult: should be an object, is a string", func(c *julian.Call) any { return c.Result.ResultType }, julian.ResultType("")},
 		{`"callResult":{"resultType":"Left a Fax"}`, "callResult.resultType: is not a documented result; treated as terminal", func(c *julian.Call) any { return c.Interim() }, false},
@@ -285,6 +289,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(sample(f, "callresults-guide.json"))
 	f.Add(sample(f, "callresults-reference.json"))
 	f.Add([]byte(`{"callId":"a\ud800","duration":1e999999999,"callResult":{"outcomes":[[],{}]}}`))
+	f.Add([]byte(`{"callId":"a","scheduledAt":"9999-12-31T23:59:59-05:00","rescheduledAt":"1970-01-01T00:00:00+05:00"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c, err := julian.Parse(body)
 		if err != nil {
@@ -298,6 +303,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if c.CallID == "" || len(c.CallID) > julian.MaxCallID {
 			t.Fatalf("callId %q", c.CallID)
+		}
+		for _, at := range []*time.Time{c.ScheduledAt, c.RescheduledAt} {
+			if at == nil {
+				continue
+			}
+			if _, err := at.UTC().MarshalJSON(); err != nil || at.Unix() < 0 {
+				t.Fatalf("the time %v cannot be kept: %v", at, err)
+			}
 		}
 		// What was understood does not depend on how the body is spelt.
 		canonical, err := julian.CanonicalRaw(c.Raw)

@@ -30,12 +30,23 @@ func instant(v any) any {
 	case string:
 		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
 			t, err := time.Parse(layout, strings.TrimSpace(v))
-			if err == nil && t.Year() >= 1970 && t.Year() <= 9999 {
-				return t
+			if err == nil && t.UTC().Year() >= 1970 {
+				return dated(t)
 			}
 		}
 	}
 	return nil
+}
+
+// dated is t, or nil when its year, where it is or in UTC, is not one of 1 to
+// 9999: no other has a form in the journal or at a CRM.
+func dated(t time.Time) any {
+	for _, y := range []int{t.Year(), t.UTC().Year()} {
+		if y < 1 || y > 9999 {
+			return nil
+		}
+	}
+	return t
 }
 
 // zone answers a time zone by its IANA name. A name that is empty or unknown is
@@ -80,7 +91,10 @@ func dateIn(r *run, a []any) (any, error) {
 	if len(a) > 1 {
 		loc = r.zone(a[1])
 	}
-	return t.In(loc).Format(time.DateOnly), nil
+	if t, ok = dated(t.In(loc)).(time.Time); !ok {
+		return nil, nil
+	}
+	return t.Format(time.DateOnly), nil
 }
 
 func localTime(r *run, a []any) (any, error) {
@@ -92,7 +106,10 @@ func localTime(r *run, a []any) (any, error) {
 	if len(a) > 2 {
 		pattern = str(a[2])
 	}
-	return formatTime(t.In(r.zone(a[1])), pattern), nil
+	if t, ok = dated(t.In(r.zone(a[1]))).(time.Time); !ok {
+		return nil, nil
+	}
+	return formatTime(t, pattern), nil
 }
 
 // patterns are the parts of a localTime pattern, longest first.
@@ -139,7 +156,7 @@ func later(unit time.Duration) operator {
 		if !ok || !isNumber || n*unit.Hours() > 24*maxShift || n*unit.Hours() < -24*maxShift {
 			return nil, nil
 		}
-		return t.Add(time.Duration(n * float64(unit))), nil
+		return dated(t.Add(time.Duration(n * float64(unit)))), nil
 	}
 }
 
@@ -150,7 +167,7 @@ func addDays(r *run, a []any) (any, error) {
 	if !ok || !isNumber || n > maxShift || n < -maxShift {
 		return nil, nil
 	}
-	return t.In(r.zone(a[2])).AddDate(0, 0, n), nil
+	return dated(t.In(r.zone(a[2])).AddDate(0, 0, n)), nil
 }
 
 // businessDay is the n-th weekday after the day of t in a zone, at a clock time
@@ -179,7 +196,7 @@ func businessDay(r *run, a []any) (any, error) {
 			n--
 		}
 	}
-	return time.Date(day.Year(), day.Month(), day.Day(), at.Hour(), at.Minute(), 0, 0, day.Location()), nil
+	return dated(time.Date(day.Year(), day.Month(), day.Day(), at.Hour(), at.Minute(), 0, 0, day.Location())), nil
 }
 
 func weekend(t time.Time) bool {

@@ -36,6 +36,7 @@ func anyJSON(depth int) *rapid.Generator[any] {
 			return rapid.String().Draw(t, "string")
 		case 4:
 			return rapid.SampledFrom([]string{"<string>", "", "+15551234567", "jane@example.com", "2025-09-25T08:20:48Z", "Europe/London",
+				"9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59Z", "9999-12-31", "1970-01-01T00:00:00+14:00", "Pacific/Kiritimati",
 				"outbound", "inbound", "Goal Completed", "Voicemail", "Opted Out", "completed", "https://example.com/1", "<p>&amp;</p>", "👩‍👩‍👧 ليلى"}).Draw(t, "known")
 		case 5:
 			return strings.Repeat(rapid.String().Draw(t, "part"), rapid.IntRange(0, 3000).Draw(t, "times"))
@@ -138,6 +139,9 @@ func TestRenderAnyPayload(t *testing.T) {
 				if err != nil || !reflect.DeepEqual(d, e.Desired) {
 					t.Fatalf("the second rendering differs: %v\n%+v\n%+v", err, d, e.Desired)
 				}
+				if _, err := json.Marshal(d); err != nil {
+					t.Fatalf("what is wanted cannot be kept: %v", err)
+				}
 				keys := map[string]bool{}
 				for _, r := range d.Records {
 					if keys[r.Key] || !strings.HasPrefix(r.Key, call.CallID+"#"+r.Block) || len(r.Key) > 255 {
@@ -163,6 +167,9 @@ var lengths = map[string]int{
 
 func fits(t *rapid.T, f crm.Field) {
 	text := f.Value.Text
+	if _, ok := f.Value.Time(); f.Value.Kind == crm.Instant && !ok {
+		t.Fatalf("%s is %q, which is no time", f.Name, text)
+	}
 	if !utf8.ValidString(text) {
 		t.Fatalf("%s is not UTF-8", f.Name)
 	}
@@ -199,6 +206,50 @@ func wellFormed(t *rapid.T, s string) {
 	if strings.ContainsAny(markup.ReplaceAllString(s, ""), "<>&") {
 		t.Fatalf("a cut tag or entity in %q", s)
 	}
+}
+
+// TestTimesStayInTheCalendar holds for the functions that move times and show
+// them elsewhere that they give a time with a year of four digits, or nothing.
+func TestTimesStayInTheCalendar(t *testing.T) {
+	zones := rapid.SampledFrom([]string{"UTC", "America/New_York", "Pacific/Kiritimati", "Etc/GMT+12", "Atlantis", ""})
+	instants := rapid.OneOf(rapid.Int64Range(0, 86400), rapid.Int64Range(253402300799-40*86400, 253402300799), rapid.Int64Range(0, 253402300799))
+	shifts := rapid.OneOf(rapid.IntRange(-40, 40), rapid.Int())
+	rapid.Check(t, func(t *rapid.T) {
+		from := time.Unix(instants.Draw(t, "time"), 0).In(time.FixedZone("", 60*rapid.IntRange(-24*60+1, 24*60-1).Draw(t, "offset")))
+		n, zone := shifts.Draw(t, "n"), zones.Draw(t, "zone")
+		for _, call := range []struct {
+			function string
+			args     []any
+		}{
+			{"time", []any{from.Format(time.RFC3339)}},
+			{"addMinutes", []any{from.UTC(), n}}, {"addHours", []any{from.UTC(), n}}, {"addDays", []any{from.UTC(), n, zone}},
+			{"businessDay", []any{from.UTC(), n, zone}}, {"businessDay", []any{from.UTC(), n, zone, "23:59"}},
+			{"date", []any{from.UTC(), zone}}, {"localTime", []any{from.UTC(), zone, "YYYY-MM-DD"}},
+		} {
+			v, err := functions[call.function].call(&run{}, call.args)
+			if err != nil {
+				t.Fatalf("%s(%v): %v", call.function, call.args, err)
+			}
+			switch v := v.(type) {
+			case nil:
+			case string:
+				if _, err := time.Parse(time.DateOnly, v); err != nil {
+					t.Fatalf("%s(%v) is %q", call.function, call.args, v)
+				}
+			case time.Time:
+				for _, at := range []time.Time{v, v.UTC()} {
+					if _, err := at.MarshalJSON(); err != nil {
+						t.Fatalf("%s(%v): %v", call.function, call.args, err)
+					}
+				}
+				if value := crm.Time(v); !value.IsNull() {
+					if _, ok := value.Time(); !ok {
+						t.Fatalf("%s(%v) is %v", call.function, call.args, value)
+					}
+				}
+			}
+		}
+	})
 }
 
 func TestTruncateHTML(t *testing.T) {

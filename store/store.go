@@ -94,7 +94,9 @@ type Queue interface {
 	// absent.
 	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]Person, error)
 	// Apply records what a round decided or did, in one transaction. Calls the
-	// journal does not have are left out of it.
+	// journal does not have are left out of it. All of u must be possible to
+	// encode: a time outside the years 0 to 9999 in UTC is an error, which names
+	// the call, and nothing is recorded.
 	Apply(ctx context.Context, destination string, u Update) error
 
 	// Request makes calls due now for a destination, also ones it never saw,

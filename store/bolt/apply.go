@@ -2,7 +2,7 @@ package bolt
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -67,7 +67,7 @@ func prepareUpdate(destination string, u store.Update) (*changes, error) {
 		ids[id] = true
 		value, err := encodeRow(s)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the state of call %s cannot be kept: %w", id, err)
 		}
 		c.states[id] = value
 	}
@@ -75,11 +75,11 @@ func prepareUpdate(destination string, u store.Update) (*changes, error) {
 		ids[id] = true
 		for _, r := range records {
 			if r.Key == "" {
-				return nil, errors.New("a record of call " + id + " has no key")
+				return nil, fmt.Errorf("a record of call %s has no key", id)
 			}
 			value, err := encodeRow(r)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("record %s of call %s cannot be kept: %w", r.Key, id, err)
 			}
 			c.records[id] = append(c.records[id], row{recordKey(id, destination, r.Key), value})
 		}
@@ -94,12 +94,31 @@ func prepareUpdate(destination string, u store.Update) (*changes, error) {
 		}
 		value, err := encodeRow(p)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("what was applied to a person because of %s cannot be kept: %w", unkept(p), err)
 		}
 		c.people = append(c.people, row{personKey(destination, ref), value})
 	}
 	c.calls = slices.Sorted(maps.Keys(ids))
 	return c, nil
+}
+
+// unkept names the calls that make p impossible to encode; the person it leaves
+// unnamed, since one who is being created goes by a phone number or an email.
+func unkept(p store.Person) string {
+	calls := map[string]bool{}
+	for _, a := range p.Properties {
+		if !writable(a.At) {
+			calls["call "+a.Call] = true
+		}
+	}
+	for _, claims := range p.Claims {
+		for _, c := range claims {
+			if !writable(c.At) {
+				calls["call "+c.Call] = true
+			}
+		}
+	}
+	return strings.Join(slices.Sorted(maps.Keys(calls)), " and ")
 }
 
 func (t *tx) applyCall(destination, id string, u store.Update, c *changes) error {

@@ -23,6 +23,7 @@ var applyTests = []test{
 	{"people who moved twice at once", testMovedChain},
 	{"people who moved and are unknown", testMovedUnknown},
 	{"large rows", testLargeRows},
+	{"what cannot be encoded", testApplyUnencodable},
 }
 
 func testStateWhole(t *testing.T, open Open) {
@@ -181,6 +182,13 @@ func applied(text, call string, when time.Time) store.Applied {
 	return store.Applied{Value: crm.Str(text), Call: call, At: when}
 }
 
+// elsewhere is what was applied to somebody, as it stands with whom they became:
+// the CRM may have kept the other's value.
+func elsewhere(a store.Applied) store.Applied {
+	a.Unsure, a.Sent = true, a.Value
+	return a
+}
+
 func testPeople(t *testing.T, open Open) {
 	f := start(t, open)
 	jane := store.Person{
@@ -220,8 +228,8 @@ func testMoved(t *testing.T, open Open) {
 	same(t, "people", f.people("salesforce", lead, person), map[crm.Ref]store.Person{
 		lead: {MovedTo: person},
 		person: {Properties: map[string]store.Applied{
-			"only old": applied("a", "first", at(1)), "only new": applied("d", "second", at(2)),
-			"older": applied("e", "second", at(2)), "newer": applied("c", "third", at(3)),
+			"only old": elsewhere(applied("a", "first", at(1))), "only new": applied("d", "second", at(2)),
+			"older": applied("e", "second", at(2)), "newer": elsewhere(applied("c", "third", at(3))),
 		}},
 	})
 	same(t, "identities", f.identities("salesforce", "email:a@example.com", "phone:+1", "email:b@example.com", "phone:+2"),
@@ -270,7 +278,7 @@ func testMovedChain(t *testing.T, open Open) {
 			same(t, "people", f.people("hubspot", contact("a"), contact("b"), contact("c"), contact("x")), map[crm.Ref]store.Person{
 				contact("a"): {MovedTo: contact("c")}, contact("b"): {MovedTo: contact("c")},
 				contact("c"): {Properties: map[string]store.Applied{
-					"a": applied("a", "a", at(0)), "b": applied("b", "b", at(1)), "c": applied("c", "c", at(2)), "all": applied("c", "c", at(2)),
+					"a": elsewhere(applied("a", "a", at(0))), "b": elsewhere(applied("b", "b", at(1))), "c": applied("c", "c", at(2)), "all": applied("c", "c", at(2)),
 				}},
 				contact("x"): {Properties: map[string]store.Applied{"x": applied("x", "x", at(3)), "all": applied("x", "x", at(3))}},
 			})
@@ -290,6 +298,7 @@ func testMovedUnknown(t *testing.T, open Open) {
 	told := store.Person{Properties: map[string]store.Applied{"x": applied("y", "call", at(1))}}
 	f.apply("hubspot", store.Update{People: map[crm.Ref]store.Person{contact("b"): told}})
 	f.apply("hubspot", store.Update{Moved: map[crm.Ref]crm.Ref{contact("b"): contact("a")}})
+	told.Properties = map[string]store.Applied{"x": elsewhere(applied("y", "call", at(1)))}
 	same(t, "and back", f.people("hubspot", contact("a"), contact("b")),
 		map[crm.Ref]store.Person{contact("a"): told, contact("b"): {MovedTo: contact("a")}})
 }
@@ -311,4 +320,34 @@ func testLargeRows(t *testing.T, open Open) {
 	same(t, "record", w.Records[r.Key], r)
 	same(t, "state", w.State, s)
 	same(t, "person", f.people("hubspot", contact("7"))[contact("7")], p)
+}
+
+// One value that has no form in the journal stops the whole update, so the error
+// must lead to the call it came from.
+func testApplyUnencodable(t *testing.T, open Open) {
+	f := start(t, open, "hubspot")
+	f.accepted("bad", at(0))
+	f.accepted("good", at(0))
+	before := f.load("hubspot", "good")
+	beyond := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -5*3600)).UTC()
+	ref := crm.Ref{Object: "contacts", ID: "creating:+15551230001"}
+	updates := map[string]store.Update{
+		"state":    {States: map[string]store.State{"bad": {Status: store.Synced, SyncedAt: beyond}}},
+		"record":   {Records: map[string][]store.Record{"bad": {{Key: "bad#call", Intent: beyond}}}},
+		"property": {People: map[crm.Ref]store.Person{ref: {Properties: map[string]store.Applied{"phone": {Call: "bad", At: beyond}}}}},
+		"claim":    {People: map[crm.Ref]store.Person{ref: {Claims: map[string][]store.Claim{"phone": {{Call: "good", At: at(1)}, {Call: "bad", At: beyond}}}}}},
+	}
+	for what, u := range updates {
+		if u.States == nil {
+			u.States = map[string]store.State{}
+		}
+		u.States["good"] = store.State{Status: store.Synced, Wanted: 1, Done: 1, Since: at(1)}
+		err := f.Apply(f.ctx(), "hubspot", u)
+		if err == nil || !strings.Contains(err.Error(), "call bad") || strings.Contains(err.Error(), "call good") {
+			t.Errorf("%s: %v, want an error that names the call", what, err)
+		} else if strings.Contains(err.Error(), "+15551230001") {
+			t.Errorf("%s: the error holds a phone number: %v", what, err)
+		}
+		same(t, "the other call after "+what, f.load("hubspot", "good"), before)
+	}
 }
