@@ -57,15 +57,29 @@ func (p *Person) Top(name string) (c Claim, ok bool) {
 	return Claim{}, false
 }
 
-// Join adds what is known of old, a person who became p.
+// elsewhere is what was applied to somebody who became another, as it stands
+// there: the CRM may have kept the other's value.
+func (a Applied) elsewhere() Applied {
+	a.Before, a.BeforeKnown = "", false
+	a.Unsure, a.Sent = true, a.Value
+	switch {
+	case a.Kept != "":
+		a.Sent = a.Wrote
+	case a.Wire != "":
+		a.Sent = crm.Str(a.Wire)
+	}
+	return a
+}
+
+// Join adds what is known of old, a person who became p. What was applied to old
+// is in doubt until it is compared or written again.
 func (p *Person) Join(old Person) {
 	if p.Properties == nil {
 		p.Properties = make(map[string]Applied, len(old.Properties))
 	}
 	for name, v := range old.Properties {
 		if own, ok := p.Properties[name]; !ok || v.At.After(own.At) {
-			v.Before, v.BeforeKnown = "", false // that was another record
-			p.Properties[name] = v
+			p.Properties[name] = v.elsewhere()
 		}
 	}
 	for name, claims := range old.Claims {

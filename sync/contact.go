@@ -190,6 +190,7 @@ func (r *round) writePeople(ctx context.Context) error {
 	for i, res := range r.write(ctx, changes) {
 		r.contactResult(sent[i], res)
 	}
+	r.keepChoices()
 	return nil
 }
 

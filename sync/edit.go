@@ -39,7 +39,7 @@ func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.V
 		}
 		sent, wire, ok := r.wire(d.field.Value, resolved)
 		if !ok {
-			e.warnings = append(e.warnings, wire)
+			e.warnings = append(e.warnings, name+": "+wire)
 			e.applied[name] = keep(d, keptUnknown)
 			e.decided = append(e.decided, decision{diff: d, why: wire})
 			continue
@@ -146,7 +146,7 @@ func (r *round) write(ctx context.Context, changes []crm.Change) []crm.Result {
 			r.wrote++
 		case blocks(res.Err):
 			r.note(res.Err)
-		case crm.KindOf(res.Err) == crm.Transient:
+		case crm.KindOf(res.Err) == crm.Transient && wholesale(res.Err):
 			transient++
 			last = res.Err
 		}

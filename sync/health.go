@@ -13,6 +13,11 @@ import (
 func (l *Loop) Health() Health {
 	l.mu.Lock()
 	h := l.health
+	if p := l.pause; p != nil {
+		paused := pausedHealth(*p)
+		paused.Destination, paused.Type, paused.LastSync = h.Destination, h.Type, h.LastSync
+		h = paused
+	}
 	l.mu.Unlock()
 	h.CRM = l.destination.Status()
 	h.Mapping = l.mapping().Version()
@@ -38,8 +43,18 @@ func (l *Loop) Pause(ctx context.Context, reason string) error {
 	if err := l.journal.Set(ctx, l.pauseName(), string(text)); err != nil {
 		return err
 	}
-	l.enter(pausedHealth(p))
+	l.setPause(&p)
 	return nil
+}
+
+func (l *Loop) setPause(p *pause) {
+	l.mu.Lock()
+	l.pause = p
+	l.mu.Unlock()
+	if p != nil {
+		l.log.Info("destination paused", "phase", Paused, "reason", p.Reason)
+	}
+	l.wakeUp()
 }
 
 // Unpause lets the loop go on. It also ends the waiting of a blocked or broken
@@ -48,8 +63,11 @@ func (l *Loop) Unpause(ctx context.Context) error {
 	if err := l.journal.Set(ctx, l.pauseName(), ""); err != nil {
 		return err
 	}
-	l.recovered()
-	l.wakeUp()
+	l.mu.Lock()
+	l.trips = 0
+	l.mu.Unlock()
+	l.enter(Health{Phase: Running})
+	l.setPause(nil)
 	return nil
 }
 
@@ -71,7 +89,7 @@ func (l *Loop) restore(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return journalError("read the pause", err)
 	}
-	l.enter(pausedHealth(p))
+	l.setPause(&p)
 	return nil
 }
 
@@ -105,9 +123,10 @@ func (l *Loop) wakeUp() {
 func (l *Loop) resting() (time.Duration, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch l.health.Phase {
-	case Paused:
+	if l.pause != nil {
 		return poll, true
+	}
+	switch l.health.Phase {
 	case Blocked, Broken:
 		d := l.health.Until.Sub(l.now())
 		return min(d, poll), d > 0
@@ -146,12 +165,7 @@ func (l *Loop) trouble(err error) {
 		wait = d
 	}
 	h.Until = l.now().Add(wait)
-	l.mu.Lock()
-	paused := l.health.Phase == Paused
-	l.mu.Unlock()
-	if !paused { // a person's pause outranks
-		l.enter(h)
-	}
+	l.enter(h)
 }
 
 // recovered notes a round that the CRM took.

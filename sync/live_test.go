@@ -61,8 +61,8 @@ func TestPlanLive(t *testing.T) {
 			"  score: cold → hot ()",
 			"c1#call create ()",
 			"  body:  → hi ()",
-			"  owner:  → owner bob@example.com (not written: owner \"bob@example.com\" is not known in the CRM; left without)",
-			`owner "bob@example.com" is not known in the CRM; left without`,
+			"  owner:  → owner bob@example.com (not written: the owner is not known in the CRM; left without)",
+			`owner: the owner is not known in the CRM; left without`,
 		)
 
 		// What the plan says is what a round does.
@@ -75,8 +75,8 @@ func TestPlanLive(t *testing.T) {
 		w.wantProp(old, "score", "hot")
 		w.crm.wrote()
 		want("c1", "person none contacts/900", "c1#call none ()",
-			`  owner:  → owner bob@example.com (not written: owner "bob@example.com" is not known in the CRM; left without)`,
-			`owner "bob@example.com" is not known in the CRM; left without`)
+			`  owner:  → owner bob@example.com (not written: the owner is not known in the CRM; left without)`,
+			`owner: the owner is not known in the CRM; left without`)
 
 		// A correction, after a person's hand in the CRM.
 		if err := w.loop.Pause(w.t.Context(), "planning"); err != nil {

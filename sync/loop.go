@@ -75,6 +75,7 @@ type Loop struct {
 
 	mu     sync.Mutex
 	health Health
+	pause  *pause // a person's: outranks every phase
 	trips  int // failures in a row of the destination as a whole
 }
 

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/callsync/callsync/crm"
@@ -41,6 +42,16 @@ func retryAfter(err error) time.Duration {
 		return e.RetryAfter
 	}
 	return 0
+}
+
+// wholesale reports whether a transient error concerns a request as a whole, not
+// one record in it: there was no answer, or one that refuses everything.
+func wholesale(err error) bool {
+	var e *crm.Error
+	if !errors.As(err, &e) {
+		return true
+	}
+	return e.Status == 0 && e.Code == "" || e.Status == http.StatusTooManyRequests || e.Status >= 500
 }
 
 // blocks reports whether err stops the whole destination, not just a call.

@@ -72,7 +72,7 @@ func (r *round) writeRecords(ctx context.Context) error {
 	for i, res := range r.write(ctx, changes) {
 		r.recordResult(sent[i], res)
 	}
-	return nil
+	return r.settleDoubts(ctx)
 }
 
 // jobs lists the records the open calls want, and those they have but want no
@@ -397,6 +397,8 @@ func (r *round) recordResult(j *job, res crm.Result) {
 	case kind == crm.Gone && j.op == crm.Archive:
 		j.row.Gone = r.now
 		r.setRecord(j.item, j.row)
+	case kind == crm.Gone && j.op == crm.Update && len(j.link)+len(j.unlink) > 0:
+		r.doubts = append(r.doubts, j) // the record, or whom it is linked to
 	case kind == crm.Gone && j.op == crm.Update:
 		r.deleted(j)
 	case kind == crm.Gone: // whom it should be linked to is gone
@@ -416,6 +418,29 @@ func (r *round) recordResult(j *job, res crm.Result) {
 	default:
 		j.item.fail(r.now, j.row.Key, res.Err)
 	}
+}
+
+// settleDoubts finds out, where something was gone, whether it was the record or
+// the person it was to be linked to.
+func (r *round) settleDoubts(ctx context.Context) error {
+	var q reading
+	for _, j := range r.doubts {
+		q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, nil)
+	}
+	present, err := r.read(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, j := range r.doubts {
+		p := j.item.person
+		switch {
+		case present[crm.Ref{Object: j.row.Object, ID: j.row.ID}].Gone:
+			r.deleted(j)
+		case p != nil:
+			r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
+		}
+	}
+	return nil
 }
 
 // applied keeps what now stands in the CRM.

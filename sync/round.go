@@ -28,6 +28,7 @@ type round struct {
 	items   []*item
 	people  []*person
 	pending store.Update // what the next flush records
+	doubts  []*job       // the record or its person is gone; which, is not known yet
 	// trouble is the gravest error that concerns the destination as a whole.
 	trouble error
 	dry     bool // nothing is written or recorded; see [Loop.PlanLive]
@@ -86,7 +87,7 @@ const maxRoundBytes = 64 << 20
 
 // load reads the calls and renders them.
 func (r *round) load(ctx context.Context, ids []string) error {
-	const page = 50
+	const page = 8 // the check below comes after a page
 	size := 0
 	for chunk := range slices.Chunk(ids, page) {
 		works, err := r.loop.journal.Load(ctx, r.loop.name, chunk)
@@ -229,7 +230,7 @@ func (r *round) wire(v crm.Value, resolved map[crm.Value]string) (sent crm.Value
 	}
 	id, ok := resolved[v]
 	if !ok {
-		return crm.Value{}, fmt.Sprintf("%s %q is not known in the CRM; left without", v.Of, v.Text), false
+		return crm.Value{}, fmt.Sprintf("the %s is not known in the CRM; left without", v.Of), false
 	}
 	return crm.Str(id), id, true
 }

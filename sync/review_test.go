@@ -1,0 +1,162 @@
+package sync_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+	callsync "github.com/callsync/callsync/sync"
+)
+
+const bob = "+15551230002"
+
+// runOn replaces the world's loop with one for another destination.
+func (w *world) runOn(d crm.Destination) {
+	w.stop()
+	w.loop = callsync.New(callsync.Options{
+		Name: dest, Type: "fake", Journal: w.journal, Destination: d,
+		Mapping: func() callsync.Mapping { return rules{w} },
+	})
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := w.loop.Run(ctx); err != nil {
+			w.t.Errorf("loop: %v", err)
+		}
+	}()
+	w.stop = func() { cancel(); <-done }
+}
+
+// A gatedCRM holds every write until the gate opens.
+type gatedCRM struct {
+	*fakeCRM
+	entered, gate chan struct{}
+}
+
+func (g gatedCRM) Write(ctx context.Context, c []crm.Change) []crm.Result {
+	select {
+	case g.entered <- struct{}{}:
+	default:
+	}
+	<-g.gate
+	return g.fakeCRM.Write(ctx, c)
+}
+
+func TestPauseDuringABatchHolds(t *testing.T) {
+	inWorld(t, func(w *world) {
+		g := gatedCRM{w.crm, make(chan struct{}, 1), make(chan struct{})}
+		w.runOn(g)
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+		<-g.entered
+		if err := w.loop.Pause(w.t.Context(), "maintenance"); err != nil {
+			t.Fatal(err)
+		}
+		close(g.gate)
+		synctest.Wait()
+		w.deliver(call("c2", "phoneNumber", bob, "callResult", result("x")))
+		time.Sleep(10 * time.Minute)
+		w.wantStatus("c1", store.Synced)
+		w.wantStatus("c2", store.Pending)
+		if p := w.loop.Health().Phase; p != callsync.Paused {
+			t.Errorf("phase is %s after the batch in flight ended", p)
+		}
+	})
+}
+
+func TestOneLastingTransientIsNoOutage(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.crm.refuse = func(c crm.Change) error {
+			if c.CallID == "bad" && c.Object == "calls" {
+				return &crm.Error{Kind: crm.Transient, Op: "collections create", Status: 200, Code: "UNKNOWN_EXCEPTION"}
+			}
+			return nil
+		}
+		w.deliver(call("bad", "phoneNumber", ann, "callResult", result("x")))
+		for range 360 {
+			time.Sleep(10 * time.Second)
+			if w.loop.Health().Phase != callsync.Running {
+				t.Fatal("one record's trouble stops the destination")
+			}
+		}
+		if n := w.crm.calls["write"]; n > 40 {
+			t.Errorf("%d writes in an hour for a record that keeps failing", n)
+		}
+		w.deliver(call("good", "phoneNumber", bob, "callResult", result("x")))
+		time.Sleep(time.Second)
+		w.wantStatus("good", store.Synced)
+	})
+}
+
+func TestWarningsNameNobody(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "host", "jane.doe@example.com", "callResult", result("x")))
+		w.settle()
+		if text := strings.Join(w.state("c1").Warnings, " "); !strings.Contains(text, "owner") || strings.Contains(text, "jane.doe") {
+			t.Errorf("warnings %q: want the property without the address", text)
+		}
+	})
+}
+
+func TestMergeDoesNotLoseAnOptOut(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "score", "optedout", "callResult", result("x")))
+		w.settle()
+		loser := w.wantLive("contacts", 1)[0]
+		master := crm.Ref{Object: "contacts", ID: "900"}
+		w.crm.records[master] = &fakeRecord{props: map[string]string{"phone": "+1777"}}
+		w.crm.records[loser].mergedTo, w.crm.records[loser].gone = master, true
+		w.deliver(call("c2", "scheduledAt", "2025-02-01T00:00:00Z", "phoneNumber", ann, "title", "CEO", "callResult", result("x")))
+		w.settle()
+		w.wantProp(master, "score", "optedout")
+	})
+}
+
+func TestCreatedThenStoppedThenCorrected(t *testing.T) {
+	inWorld(t, func(w *world) {
+		down := true
+		w.crm.fault = func(op string) (error, bool) {
+			if op == "resolve" && down {
+				return &crm.Error{Kind: crm.Transient, Op: "owners list", Status: 503}, false
+			}
+			return nil, false
+		}
+		w.deliver(call("c1", "phoneNumber", ann, "score", "optedout", "host", "h@example.com", "callResult", result("x")))
+		time.Sleep(time.Minute)
+		down = false
+		w.deliver(call("c1", "phoneNumber", bob, "score", "optedout", "callResult", result("x")))
+		w.settle()
+		people := w.wantLive("contacts", 2)
+		w.wantProp(people[0], "score", "")
+		w.wantProp(people[1], "score", "optedout")
+	})
+}
+
+func TestGoneLinkIsNoGoneRecord(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")), call("c2", "phoneNumber", bob, "callResult", result("x")))
+		w.settle()
+		old := w.state("c2").Person.Ref
+		w.crm.remove(old)
+		w.crm.refuse = func(c crm.Change) error {
+			for _, l := range c.Link {
+				if l == old {
+					return &crm.Error{Kind: crm.Gone, Op: "calls to contacts link", Status: 404, Code: "OBJECT_NOT_FOUND"}
+				}
+			}
+			return nil
+		}
+		w.deliver(call("c1", "phoneNumber", bob, "callResult", result("x, for Bob")))
+		w.settle()
+		w.wantStatus("c1", store.Synced)
+		activity := crm.Ref{Object: "calls", ID: w.crm.live("calls")[0].ID}
+		w.wantProp(activity, "body", "x, for Bob")
+		if l := w.crm.records[activity].links; len(l) != 1 || l[0] == old || w.crm.records[l[0]].props["phone"] != bob {
+			t.Errorf("linked to %v", l)
+		}
+	})
+}
