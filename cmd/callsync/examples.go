@@ -50,6 +50,9 @@ var examples = map[string][]example{
 		{"What was turned away, and why", "callsync deliveries --verdict rejected --since 7d"},
 		{"Everything 11x sent about one call", "callsync deliveries --call call.abc123"},
 	},
+	"mapping": {
+		{"Take an edit back", "callsync mapping b8a6d8638137 > mappings/hubspot.toml"},
+	},
 	"plan": {
 		{"What a payload would become, before anything is set up", "callsync plan --file payload.json --type hubspot"},
 		{"What an edited mapping would change in the CRM", "callsync plan --all --mapping edited.toml"},
