@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/internal/payload"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/mappings"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/store/bolt"
+	"github.com/callsync/callsync/sync"
+)
+
+const destination = "hubspot"
+
+// A world is a journal with a source of calls and a loop that syncs them.
+type world struct {
+	journal *bolt.Journal
+	source  *payload.Source
+	mapping *mappings.Mapping
+	crm     *instant
+	raw     int64 // bytes delivered
+	copied  int
+}
+
+func open(ctx context.Context, path string, seed uint64, people int) (*world, error) {
+	m, err := mappings.Builtin("hubspot", mappings.Options{})
+	if err != nil {
+		return nil, err
+	}
+	j, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		return nil, err
+	}
+	w := &world{journal: j, source: payload.New(seed, people), mapping: m, crm: &instant{}}
+	w.crm.last.Store(time.Now().UnixMilli())
+	return w, j.Enroll(ctx, []string{destination})
+}
+
+func (w *world) close() { _ = w.journal.Close() }
+
+// deliver journals n calls, many at a time.
+func (w *world) deliver(ctx context.Context, n int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(256)
+	for range n {
+		body := w.source.Next()
+		w.raw += int64(len(body))
+		g.Go(func() error {
+			call, err := julian.Parse(body)
+			if err != nil {
+				return err
+			}
+			canonical, err := julian.CanonicalRaw(call.Raw)
+			if err != nil {
+				return err
+			}
+			_, err = w.journal.Deliver(ctx, store.Delivery{
+				At: time.Now(), Peer: "203.0.113.7", RequestID: call.CallID[len(call.CallID)-24:], Status: 200,
+				CallID: call.CallID, Size: len(body), Hash: julian.Hash(canonical), Body: body, Call: call,
+			})
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// drain runs the loop until nothing is due.
+func (w *world) drain(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	loop := sync.New(sync.Options{
+		Name: destination, Type: destination, Journal: w.journal, Destination: w.crm,
+		Mapping: func() sync.Mapping { return w.mapping },
+		Observe: func(sync.Report) {
+			if _, due, err := w.journal.NextDue(ctx, destination); err == nil && !due {
+				cancel()
+			}
+		},
+	})
+	begin := time.Now()
+	if err := loop.Run(ctx); err != nil {
+		return 0, err
+	}
+	return time.Since(begin), nil
+}
+
+// rate delivers some calls and says how many a second are drained; the best of
+// three, since other programs share the machine.
+func (w *world) rate(ctx context.Context) (best float64, err error) {
+	for range 3 {
+		if err := w.deliver(ctx, sampleCalls); err != nil {
+			return 0, err
+		}
+		took, err := w.drain(ctx)
+		if err != nil {
+			return 0, err
+		}
+		best = max(best, sampleCalls/took.Seconds())
+	}
+	stats, err := w.journal.Stats(ctx)
+	if err == nil && stats.Destinations[destination][store.Synced] != stats.Calls {
+		err = fmt.Errorf("%d calls, but %v", stats.Calls, stats.Destinations)
+	}
+	return best, err
+}
+
+// An instant CRM knows nobody and takes everything at once.
+type instant struct{ last atomic.Int64 }
+
+func (c *instant) id() string { return strconv.FormatInt(c.last.Add(1), 10) }
+
+func (*instant) BatchSize() int              { return 100 }
+func (*instant) Ready(context.Context) error { return nil }
+func (*instant) Status() crm.Status          { return crm.Status{} }
+
+func (*instant) FindPeople(_ context.Context, queries []crm.PersonQuery) ([][]crm.Candidate, error) {
+	return make([][]crm.Candidate, len(queries)), nil
+}
+
+func (*instant) Locate(_ context.Context, keys []crm.KeyRef) ([]crm.Location, error) {
+	return make([]crm.Location, len(keys)), nil
+}
+
+func (*instant) Read(_ context.Context, refs []crm.Ref, _ []string) ([]crm.Snapshot, error) {
+	out := make([]crm.Snapshot, len(refs))
+	for i, ref := range refs {
+		out[i] = crm.Snapshot{Ref: ref}
+	}
+	return out, nil
+}
+
+func (*instant) Resolve(_ context.Context, lookups []crm.Value) (map[crm.Value]string, error) {
+	out := map[crm.Value]string{}
+	for _, v := range lookups {
+		out[v] = "73a0d17f-1163-4015-bdd5-ec830791da20"
+	}
+	return out, nil
+}
+
+func (*instant) Related(_ context.Context, queries []crm.RelatedQuery) ([][]crm.Ref, error) {
+	return make([][]crm.Ref, len(queries)), nil
+}
+
+func (c *instant) Write(_ context.Context, changes []crm.Change) []crm.Result {
+	out := make([]crm.Result, len(changes))
+	for i, ch := range changes {
+		if out[i].ID = ch.ID; ch.Op == crm.Create {
+			out[i].ID = c.id()
+		}
+	}
+	return out
+}
