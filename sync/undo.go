@@ -236,7 +236,7 @@ func (u *undoing) carryOut(ctx context.Context) error {
 		u.it.state.Problem = p
 		u.state(fmt.Sprintf("undone in part; `callsync undo %s` goes on", u.it.id()))
 	} else {
-		u.it.state.Problem, u.it.state.Person, u.it.state.Left = nil, nil, nil
+		u.it.state.Problem, u.it.state.Person = nil, nil
 		u.state(whyUndone)
 	}
 	if u.r.trouble != nil {

@@ -99,7 +99,7 @@ func printUndo(p *printer, u sync.Undo) {
 	}
 	switch u.Person.Op {
 	case crm.Archive:
-		p.f("  %s person %s, archived: callsync created it for this call, and nothing else hangs on it\n", opText(crm.Archive), u.Person.Ref.String())
+		p.f("  %s person %s, archived: callsync created it for this call, and no other call belongs to it\n", opText(crm.Archive), u.Person.Ref.String())
 	case crm.Update:
 		p.f("  %s person %s gets back\n", opText(crm.Update), u.Person.Ref.String())
 		t := newTable()
