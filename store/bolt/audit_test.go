@@ -63,6 +63,7 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 			calls[id] = c
 			want.counts[string(key{countCalls})]++
 			want.add(receivedBucket, key{}.listed(c.ReceivedAt, id))
+			want.add(kindBucket, kindKey(&c))
 			if _, err := newestBody(tx, &c); err != nil {
 				return err
 			}
@@ -127,7 +128,7 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 
 func (e *expectation) compare(t testing.TB, tx *bbolt.Tx) error {
 	t.Helper()
-	for _, bucket := range [][]byte{receivedBucket, dueBucket, statusBucket, unservedBucket, verdictBucket, ownerBucket} {
+	for _, bucket := range [][]byte{receivedBucket, kindBucket, dueBucket, statusBucket, unservedBucket, verdictBucket, ownerBucket} {
 		expected := e.index[string(bucket)]
 		n := 0
 		err := tx.Bucket(bucket).ForEach(func(k, _ []byte) error {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,7 +145,7 @@ func TestNewer(t *testing.T) {
 	if !bytes.Equal(before, after) {
 		t.Error("the newer file was written to")
 	}
-	setSchema(t, path, "1")
+	setSchema(t, path, strconv.Itoa(len(migrations)))
 }
 
 func setSchema(t testing.TB, path, version string) {

@@ -116,6 +116,9 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 		return "", 0, err
 	}
 	if !known {
+		if err := t.reindex(kindBucket, nil, kindKey(&p.call)); err != nil {
+			return "", 0, err
+		}
 		err := t.accept(seq, p, p.call, p.row)
 		return store.Accepted, 1, err
 	}
@@ -130,6 +133,9 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 	next.Revision = current.Revision + 1
 	row, err := encodeCall(&next)
 	if err != nil {
+		return "", 0, err
+	}
+	if err := t.reindex(kindBucket, kindKey(&current), kindKey(&next)); err != nil {
 		return "", 0, err
 	}
 	return store.Revised, next.Revision, t.accept(seq, p, next, row)

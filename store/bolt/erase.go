@@ -175,6 +175,9 @@ func (t *tx) eraseCall(id string, out *store.Erased) error {
 	if err := t.Bucket(receivedBucket).Delete(key{}.listed(c.ReceivedAt, id)); err != nil {
 		return err
 	}
+	if err := t.Bucket(kindBucket).Delete(kindKey(&c)); err != nil {
+		return err
+	}
 	t.count(key{countCalls}, -1)
 	out.Calls++
 	return nil

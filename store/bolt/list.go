@@ -141,8 +141,8 @@ func within(t, since, until time.Time) bool {
 	return (since.IsZero() || !t.Before(since)) && (until.IsZero() || t.Before(until))
 }
 
-// Calls implements [store.Reader]. A filter by status reads only calls with that
-// status; one by time only calls of that time.
+// Calls implements [store.Reader]. A filter by status, agent or result reads
+// only calls that have it; one by time only calls of that time.
 func (j *Journal) Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store.CallView, error] {
 	if len(f.IDs) > 0 {
 		return j.callsByID(ctx, f)
@@ -216,6 +216,9 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 // callWalkers returns walkers over the calls that may match, each in the order
 // of time received.
 func callWalkers(t *bbolt.Tx, f store.CallFilter, below []byte) []*backward {
+	if byKind(f) {
+		return kindWalkers(t, f, below)
+	}
 	if f.Status == "" {
 		return []*backward{newBackward(t.Bucket(receivedBucket), nil, below)}
 	}

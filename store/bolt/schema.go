@@ -21,6 +21,7 @@ var (
 	deliveryBucket   = []byte("delivery")   // seq: time, row
 	verdictBucket    = []byte("verdict")    // index: verdict, seq
 	receivedBucket   = []byte("received")   // index: time received, callID
+	kindBucket       = []byte("kind")       // index: agent, result, time received, callID
 	dueBucket        = []byte("due")        // index: destination, lane, next, callID
 	statusBucket     = []byte("status")     // index: destination, status, time received, callID
 	unservedBucket   = []byte("unserved")   // index: destination, since, callID
@@ -40,6 +41,7 @@ var (
 // file. A step that was released is never changed: a new one is appended.
 var migrations = []func(*bbolt.Tx) error{
 	createBuckets,
+	indexKinds,
 }
 
 func createBuckets(t *bbolt.Tx) error {

@@ -1,0 +1,71 @@
+package bolt
+
+import (
+	"bytes"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/store"
+)
+
+// The index by kind lets a list filtered by agent or result read only calls that
+// match, however rare they are. Agents and results are few, so one index serves
+// both: a filter by one of them walks the kinds that have it side by side.
+
+func kindPrefix(agent, result string) key { return key{}.text(agent).text(result) }
+
+// kindKey is the place of a call in the index by kind.
+func kindKey(c *store.Call) key {
+	return kindPrefix(c.AgentID, string(c.ResultType)).listed(c.ReceivedAt, c.ID)
+}
+
+// indexKinds is the migration that makes the index by kind.
+func indexKinds(t *bbolt.Tx) error {
+	kinds, err := t.CreateBucket(kindBucket)
+	if err != nil {
+		return err
+	}
+	calls := t.Bucket(callBucket)
+	return t.Bucket(receivedBucket).ForEach(func(k, _ []byte) error {
+		r := keyReader(k)
+		r.time()
+		var c store.Call
+		if ok, err := load(calls, callKey(r.text(), rowCall), &c); err != nil || !ok {
+			return err
+		}
+		return kinds.Put(kindKey(&c), nil)
+	})
+}
+
+// byKind reports whether the index by kind narrows a filter down better than the
+// one by status: most calls are synced or skipped, few are anything else.
+func byKind(f store.CallFilter) bool {
+	common := f.Status == "" || f.Status == store.Synced || f.Status == store.Skipped
+	return common && (f.Agent != "" || f.Result != "")
+}
+
+// kindWalkers returns a walker for every kind that the filter admits. Its cost
+// follows the number of kinds.
+func kindWalkers(t *bbolt.Tx, f store.CallFilter, below []byte) []*backward {
+	b := t.Bucket(kindBucket)
+	var within key
+	if f.Agent != "" {
+		within = within.text(f.Agent)
+	}
+	var walkers []*backward
+	c := b.Cursor()
+	for k, _ := c.Seek(within); k != nil && bytes.HasPrefix(k, within); {
+		r := keyReader(k)
+		agent, result := r.text(), r.text()
+		prefix := kindPrefix(agent, result)
+		if f.Result == "" || result == string(f.Result) {
+			walkers = append(walkers, newBackward(b, prefix, below))
+		}
+		next := after(prefix)
+		if next == nil {
+			break
+		}
+		k, _ = c.Seek(next)
+	}
+	return walkers
+}
