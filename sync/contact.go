@@ -456,6 +456,7 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) {
 			r.created(p, crm.Ref{Object: p.object, ID: res.ID})
 			p.applied.Properties = nil
 		}
+		ce.edit.leaveOut(res.Skipped)
 		r.contactApplied(ce)
 		return
 	}

@@ -24,6 +24,7 @@ const (
 	keptFilled  = "the CRM already had a value"
 	keptSame    = "the CRM had this value already"
 	keptEdited  = "a person changed it in the CRM"
+	keptOut     = "the CRM takes it only when the record is created, or only afterwards"
 	keptUnknown = "the CRM does not know it" // a lookup; asked again at every sync
 )
 

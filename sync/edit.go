@@ -157,3 +157,12 @@ func (r *round) write(ctx context.Context, changes []crm.Change) []crm.Result {
 	}
 	return results
 }
+
+// leaveOut notes that the CRM took a change without some of its properties.
+func (e *edit) leaveOut(names []string) {
+	for _, d := range e.decided {
+		if slices.Contains(names, d.field.Name) {
+			e.applied[d.field.Name] = keep(d.diff, keptOut)
+		}
+	}
+}

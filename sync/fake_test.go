@@ -29,6 +29,8 @@ type fakeCRM struct {
 	fault func(op string) (err error, after bool)
 	// refuse says which change the CRM will not have.
 	refuse func(crm.Change) error
+	// frozen is a property that the CRM takes only when a record is created.
+	frozen string
 	ready  error
 }
 
@@ -210,9 +212,14 @@ func (f *fakeCRM) change(c crm.Change) crm.Result {
 	if c.Op == crm.Archive {
 		rec.gone = true
 	}
+	var skipped []string
 	for name, v := range c.Properties {
 		if v.Kind == crm.Lookup {
 			panic("a lookup reached the connector")
+		}
+		if name == f.frozen && c.Op == crm.Update {
+			skipped = append(skipped, name)
+			continue
 		}
 		rec.props[name] = v.Text
 	}
@@ -223,7 +230,7 @@ func (f *fakeCRM) change(c crm.Change) crm.Result {
 		}
 	}
 	f.writes = append(f.writes, c)
-	return crm.Result{ID: ref.ID}
+	return crm.Result{ID: ref.ID, Skipped: skipped}
 }
 
 // live lists the records of a type that are not deleted.

@@ -386,6 +386,7 @@ func (r *round) recordResult(j *job, res crm.Result) {
 		if j.op == crm.Create {
 			j.row.ID, j.row.Intent, j.row.Properties, j.row.Relink = res.ID, time.Time{}, nil, false
 		}
+		j.edit.leaveOut(res.Skipped)
 		r.applied(j)
 		return
 	}

@@ -179,6 +179,24 @@ func TestVerifyBesideTheLoop(t *testing.T) {
 	})
 }
 
+// What the CRM would not take is no drift, and no repair tries it again.
+func TestVerifyKnowsWhatTheCRMLeftOut(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.crm.frozen = "body"
+		w.deliver(call("c1", "phoneNumber", ann, "score", "hot", "callResult", result("one")))
+		w.settle()
+		w.deliver(call("c1", "phoneNumber", ann, "score", "hot", "note", "n", "callResult", result("corrected")))
+		w.settle()
+		activity := w.wantLive("calls", 1)[0]
+		w.wantProp(activity, "body", "one")
+		w.wantProp(activity, "note", "n")
+		if a := w.works("c1")[0].Records["c1#call"].Properties["body"]; !strings.Contains(a.Kept, "only when the record is created") {
+			t.Errorf("the journal has %+v", a)
+		}
+		w.wantDrift([]string{"c1"})
+	})
+}
+
 func TestVerifyLooksAwayFromUndoneCalls(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.deliver(call("c1", "phoneNumber", ann, "score", "hot", "callResult", result("one")))
