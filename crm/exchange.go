@@ -4,7 +4,15 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 )
+
+// tracer records nothing unless the process has set a provider.
+var tracer = otel.Tracer("github.com/callsync/callsync/crm")
 
 // An Exchange is one request to a CRM and how it went.
 type Exchange struct {
@@ -39,7 +47,7 @@ func RequestID(ctx context.Context) string {
 
 // Observe returns a transport that sends requests through base, passes a request
 // id on in the header X-Request-Id, and tells observe, unless it is nil, of each
-// request. A nil base means [http.DefaultTransport].
+// request; each is a span of its own, too. A nil base means [http.DefaultTransport].
 func Observe(base http.RoundTripper, observe func(context.Context, Exchange)) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -64,12 +72,19 @@ func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 	if op, ok := r.Context().Value(operationKey).(string); ok {
 		x.Operation = op
 	}
+	ctx, span := tracer.Start(r.Context(), x.Operation, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("server.address", r.URL.Hostname())))
+	defer span.End()
 	start := time.Now()
 	resp, err := o.base.RoundTrip(r)
 	x.Took = time.Since(start)
 	if err == nil {
 		x.Status = resp.StatusCode
+		span.SetAttributes(attribute.Int("http.response.status_code", x.Status))
 	}
-	o.observe(r.Context(), x)
+	if err != nil || x.Status >= 400 {
+		span.SetStatus(codes.Error, "") // an error's text may name an address with its query
+	}
+	o.observe(ctx, x)
 	return resp, err
 }

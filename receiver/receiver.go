@@ -37,11 +37,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 )
+
+// tracer records nothing unless the process has set a provider.
+var tracer = otel.Tracer("github.com/callsync/callsync/receiver")
 
 const (
 	unauthorizedBurst = 1000
@@ -126,8 +132,12 @@ func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.o.Now()
 	id := requestID(r.Header)
 	w.Header().Set("X-Request-Id", id)
+	ctx, span := tracer.Start(r.Context(), "receive", trace.WithSpanKind(trace.SpanKindServer))
+	defer span.End()
 
-	a, d := h.handle(w, r, start, id)
+	a, d := h.handle(w, r.WithContext(ctx), start, id)
+	span.SetAttributes(attribute.String("callsync.request_id", id), attribute.String("callsync.call_id", d.CallID),
+		attribute.String("callsync.verdict", string(d.Verdict)), attribute.Int("http.response.status_code", a.status))
 	a.unread = a.unread && r.ContentLength != 0
 	if a.unread {
 		// net/http drains what it can of the body before it closes the

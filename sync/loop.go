@@ -12,10 +12,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 )
+
+// tracer records nothing unless the process has set a provider.
+var tracer = otel.Tracer("github.com/callsync/callsync/sync")
 
 // A Mapping renders calls; *mappings.Mapping is one.
 type Mapping interface {
@@ -76,7 +83,7 @@ type Loop struct {
 	mu     sync.Mutex
 	health Health
 	pause  *pause // a person's: outranks every phase
-	trips  int // failures in a row of the destination as a whole
+	trips  int    // failures in a row of the destination as a whole
 }
 
 // New makes a loop; Run starts it.
@@ -200,6 +207,10 @@ func (l *Loop) work(ctx context.Context, ids []string) error {
 	defer done()
 	flight, land := l.flight(ctx)
 	defer land()
+	flight, span := tracer.Start(flight, "round", trace.WithAttributes(
+		attribute.String("callsync.destination", l.name), attribute.String("callsync.round", crm.RequestID(flight)),
+		attribute.StringSlice("callsync.call_ids", ids)))
+	defer span.End()
 
 	start := l.now()
 	r, err := l.round(flight, ids)

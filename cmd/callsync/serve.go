@@ -22,6 +22,11 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	log := logger(a.err.w, c.LogLevel)
 	b := build()
 	log.Info("callsync", "version", b.Version, "revision", b.Revision, "config", cfg.File, "journal", cfg.Store.Path)
+	stopTracing, err := startTracing(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	d, err := start(ctx, cfg, log)
 	if err != nil {
 		return err
