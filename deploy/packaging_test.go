@@ -117,10 +117,17 @@ func TestReproducible(t *testing.T) {
 	if os.Getenv("CALLSYNC_REPRODUCIBLE") == "" {
 		t.Skip("CALLSYNC_REPRODUCIBLE=1 builds twice")
 	}
+	commit, err := exec.Command("git", "rev-parse", "HEAD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	build := func() [sha256.Size]byte {
 		dir := t.TempDir()
 		source, out := filepath.Join(dir, "source"), filepath.Join(dir, "callsync")
 		if text, err := exec.Command("git", "clone", "-q", "--no-hardlinks", "..", source).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if text, err := exec.Command("git", "-C", source, "checkout", "-q", strings.TrimSpace(string(commit))).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "./cmd/callsync")
