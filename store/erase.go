@@ -20,6 +20,10 @@ type Forgetter interface {
 	Erase(ctx context.Context, e Erasure) (Erased, error)
 	// Expire drops what is older than x allows, a step at a time.
 	Expire(ctx context.Context, x Expiry) (Expired, error)
+	// Compact gives freed space back, with whatever was left of dropped rows in
+	// it, while others go on reading and writing. It returns the journal's size on
+	// disk before and after, in bytes.
+	Compact(ctx context.Context) (before, after int64, err error)
 }
 
 // A KnownIdentity is an entry of a destination's identity map.

@@ -65,7 +65,10 @@ type Journal struct {
 	wakers wakers
 	leases leases
 
+	compacting sync.Mutex // held by the one compaction
+
 	// The committer's own.
+	tail    *tail // of the compaction under way
 	doubt   *doubt
 	failing bool // the last commit could not be made
 }
@@ -105,6 +108,7 @@ func Open(path string, o Options) (*Journal, error) {
 		j.log.Warn("other users may read the journal, which holds personal data; chmod it to 0600",
 			"path", path, "mode", info.Mode().Perm().String())
 	}
+	_ = os.Remove(path + compactSuffix) // of a compaction that was broken off
 	j.queue.init()
 	go j.commitLoop()
 	return j, nil
@@ -114,17 +118,7 @@ func Open(path string, o Options) (*Journal, error) {
 // this schema.
 func (j *Journal) openDB() error {
 	err := contain(func() error {
-		db, err := bbolt.Open(j.path, 0o600, &bbolt.Options{
-			Timeout:         lockTimeout,
-			FreelistType:    bbolt.FreelistMapType,
-			InitialMmapSize: mapSize(),
-			NoStatistics:    true,
-			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
-				f, err := j.opts.openFile(name, flag, perm)
-				j.file = f
-				return f, err
-			},
-		})
+		db, err := bbolt.Open(j.path, 0o600, j.options(&j.file))
 		if err != nil {
 			return err
 		}
@@ -148,6 +142,21 @@ func (j *Journal) openDB() error {
 		j.file.Close()
 	}
 	return fmt.Errorf("journal %s: %w", j.path, explain(err))
+}
+
+// options are bbolt's, which leave the file they open in file.
+func (j *Journal) options(file **os.File) *bbolt.Options {
+	return &bbolt.Options{
+		Timeout:         lockTimeout,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: mapSize(),
+		NoStatistics:    true,
+		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+			f, err := j.opts.openFile(name, flag, perm)
+			*file = f
+			return f, err
+		},
+	}
 }
 
 func (j *Journal) closeDB() error {

@@ -20,17 +20,26 @@ import (
 // that has nothing of it.
 type op struct {
 	run   func(*tx) error
-	taken atomic.Bool // by the committer, or back by its caller
+	alone func() error // instead of run: while nothing else is written, outside a transaction
+	taken atomic.Bool  // by the committer, or back by its caller
 	done  chan error
 }
 
 // update hands run to the committer and returns once its transaction is on
 // disk, or undone. A context that ends takes back a write that still waits.
 func (j *Journal) update(ctx context.Context, run func(*tx) error) error {
+	return j.hand(ctx, &op{run: run, done: make(chan error, 1)})
+}
+
+// alone has the committer run f between two transactions.
+func (j *Journal) alone(ctx context.Context, f func() error) error {
+	return j.hand(ctx, &op{alone: f, done: make(chan error, 1)})
+}
+
+func (j *Journal) hand(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o := &op{run: run, done: make(chan error, 1)}
 	if !j.queue.add(o) {
 		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
 	}
@@ -131,13 +140,21 @@ func (j *Journal) commitLoop() {
 		}
 		start := time.Now()
 		waiting := ops[:0]
+		var alone []*op
 		for _, o := range ops {
-			if o.taken.CompareAndSwap(false, true) {
+			switch {
+			case !o.taken.CompareAndSwap(false, true):
+			case o.alone != nil:
+				alone = append(alone, o)
+			default:
 				waiting = append(waiting, o)
 			}
 		}
 		answered = len(waiting)
 		j.commitAll(waiting)
+		for _, o := range alone {
+			o.done <- o.alone()
+		}
 		took = time.Since(start)
 	}
 }
@@ -190,6 +207,10 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 		return -1, unavailable(err)
 	}
 	t := &tx{Tx: b, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
+	if tail := j.tail; tail != nil {
+		t.touched = touched{}
+		defer func() { tail.note(t.touched) }() // however it ends
+	}
 	for i, o := range ops {
 		if err := contain(func() error { return o.run(t) }); err != nil {
 			j.abandon(b)
@@ -323,6 +344,8 @@ type tx struct {
 	journal  *Journal
 	counts   map[string]*int64 // what to add to counters
 	woken    map[string]bool   // destinations with something new to do
+	buckets  map[string]*bucket
+	touched  touched // what a compaction has to be told; nil when there is none
 	enrolled []string
 	asked    bool // enrolled was read
 }

@@ -193,7 +193,7 @@ func decodeRevision(value []byte) (seq uint64, at time.Time, hash string) {
 	return seq, at, string(r)
 }
 
-func hasRevision(calls *bbolt.Bucket, callID, hash string) bool {
+func hasRevision(calls rows, callID, hash string) bool {
 	found := false
 	eachWithPrefix(calls, callKey(callID, rowRevision), func(_, value []byte) error {
 		_, _, h := decodeRevision(value)

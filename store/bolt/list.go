@@ -269,7 +269,7 @@ func mayHold(row []byte, text string) bool {
 
 // viewCall reads a call as a list shows it; ok is false when there is no such
 // call or the filter leaves it out.
-func viewCall(calls *bbolt.Bucket, callID string, f store.CallFilter) (v store.CallView, ok bool, err error) {
+func viewCall(calls rows, callID string, f store.CallFilter) (v store.CallView, ok bool, err error) {
 	row := calls.Get(callKey(callID, rowCall))
 	if row == nil || !mayHold(row, f.Agent) || !mayHold(row, string(f.Result)) {
 		return v, false, nil

@@ -158,7 +158,7 @@ func newestBody(t *bbolt.Tx, c *store.Call) ([]byte, error) {
 }
 
 // eachWithPrefix calls f for the rows whose keys start with prefix, in order.
-func eachWithPrefix(b *bbolt.Bucket, prefix []byte, f func(k, value []byte) error) error {
+func eachWithPrefix(b rows, prefix []byte, f func(k, value []byte) error) error {
 	c := b.Cursor()
 	for k, value := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, value = c.Next() {
 		if err := f(k, value); err != nil {

@@ -120,7 +120,7 @@ func (j *Journal) View(ctx context.Context, callID string) ([]store.Work, error)
 }
 
 // statesOf reads a call's states by destination.
-func statesOf(calls *bbolt.Bucket, callID string) (map[string]store.State, error) {
+func statesOf(calls rows, callID string) (map[string]store.State, error) {
 	states := make(map[string]store.State)
 	prefix := callKey(callID, rowState)
 	err := eachWithPrefix(calls, prefix, func(k, value []byte) error {

@@ -8,6 +8,12 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
+// Rows is what reading a bucket takes, in a read transaction or a write.
+type rows interface {
+	Get(k []byte) []byte
+	Cursor() *bbolt.Cursor
+}
+
 // load reads the row at k into v; ok is false when there is none.
 func load(b interface{ Get([]byte) []byte }, k key, v any) (ok bool, err error) {
 	value := b.Get(k)
@@ -29,8 +35,8 @@ func (t *tx) state(callID, destination string) (s store.State, ok bool, err erro
 
 // growing returns a bucket whose new keys are mostly its last, as those that
 // begin with a number or a time are: its pages are filled up before they split.
-func (t *tx) growing(bucket []byte) *bbolt.Bucket {
-	b := t.Bucket(bucket)
+func (t *tx) growing(name []byte) *bucket {
+	b := t.Bucket(name)
 	b.FillPercent = 0.95
 	return b
 }

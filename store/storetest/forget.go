@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ var forgetTests = []test{
 	{"erase people", testErasePeople},
 	{"erase rejected deliveries", testEraseRejected},
 	{"list identities and people", testListPeople},
+	{"compact", testCompact},
+	{"compact while others write", testCompactBusy},
 	{"bodies expire", testBodiesExpire},
 	{"deliveries expire", testDeliveriesExpire},
 	{"what is not settled stays", testUnsettledStays},
@@ -308,5 +311,104 @@ func testUnsettledStays(t *testing.T, open Open) {
 		if n := len(f.deliveries(store.DeliveryFilter{CallID: id})); n != 1 {
 			t.Errorf("%s: %d deliveries, want 1", id, n)
 		}
+	}
+}
+
+// content is everything a journal answers about its calls, for comparison.
+func (f *fixture) content() string {
+	f.t.Helper()
+	var b bytes.Buffer
+	for _, v := range f.calls(store.CallFilter{}) {
+		revisions, err := f.Revisions(f.ctx(), v.ID)
+		f.ok(err)
+		views, err := f.View(f.ctx(), v.ID)
+		f.ok(err)
+		fmt.Fprintf(&b, "%+v %s %+v\n", v, revisions[len(revisions)-1].Body, views)
+	}
+	for _, d := range f.deliveries(store.DeliveryFilter{}) {
+		fmt.Fprintf(&b, "%+v\n", d)
+	}
+	s := f.stats()
+	s.Bytes = 0
+	fmt.Fprintf(&b, "%+v", s)
+	return b.String()
+}
+
+func testCompact(t *testing.T, open Open) {
+	f := start(t, open, "hubspot")
+	text := strings.Repeat("words that nobody has said before ", 400)
+	var gone []string
+	for i := range 300 {
+		id := fmt.Sprint("call", i)
+		f.deliver(delivery(id, julian.GoalCompleted, text+fmt.Sprint(i*i), at(i)))
+		if i%3 > 0 {
+			gone = append(gone, id)
+		}
+	}
+	f.erase(store.Erasure{Calls: gone})
+	before := f.content()
+	_, size, err := f.Compact(f.ctx())
+	f.ok(err)
+	if after := f.content(); after != before {
+		t.Error("the journal holds something else after it was compacted")
+	}
+	if got := f.stats().Bytes; got != size {
+		t.Errorf("%d bytes on disk, Compact said %d", got, size)
+	}
+	f.accepted("next", at(999))
+	if d := f.deliveries(store.DeliveryFilter{Limit: 1}); d[0].Seq != 301 {
+		t.Errorf("the next delivery is number %d, want 301", d[0].Seq)
+	}
+	again, size2, err := f.Compact(f.ctx())
+	f.ok(err)
+	if size2 > again {
+		t.Errorf("compacted again it grew from %d to %d bytes", again, size2)
+	}
+}
+
+// Whatever is written while a compaction runs is there afterwards.
+func testCompactBusy(t *testing.T, open Open) {
+	f := start(t, open, "hubspot")
+	for i := range 200 {
+		f.accepted(fmt.Sprint("before", i), at(i))
+	}
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for range 3 {
+			_, _, e := f.Compact(f.ctx())
+			err = errors.Join(err, e)
+		}
+		done <- err
+	}()
+	wrote := 0
+	for busy := true; busy || wrote < 10; wrote++ {
+		id := fmt.Sprint("during", wrote)
+		f.accepted(id, at(1000+wrote))
+		f.finish("hubspot", id, at(1000+wrote))
+		if wrote < 200 {
+			f.erase(store.Erasure{Calls: []string{fmt.Sprint("before", wrote)}})
+		}
+		select {
+		case err := <-done:
+			f.ok(err)
+			busy = false
+		default:
+		}
+	}
+	calls := map[string]store.CallView{}
+	for _, v := range f.calls(store.CallFilter{}) {
+		calls[v.ID] = v
+	}
+	for i := range wrote {
+		if v, ok := calls[fmt.Sprint("during", i)]; !ok || v.States["hubspot"].Status != store.Synced {
+			t.Fatalf("call %d of %d written meanwhile: %+v", i, wrote, v)
+		}
+		if _, ok := calls[fmt.Sprint("before", i)]; ok {
+			t.Fatalf("call %d of %d erased meanwhile is back", i, wrote)
+		}
+	}
+	if want := wrote + max(200-wrote, 0); len(calls) != want || f.stats().Calls != int64(want) {
+		t.Errorf("%d calls listed and %d counted, want %d", len(calls), f.stats().Calls, want)
 	}
 }
