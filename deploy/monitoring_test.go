@@ -66,6 +66,24 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
+// The document lists the metrics there are, and no others.
+func TestDocumentListsMetrics(t *testing.T) {
+	var listed, want []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(callsync_[a-z_]+)` \\|").FindAllStringSubmatch(read(t, "../docs/monitoring.md"), -1) {
+		listed = append(listed, row[1])
+	}
+	for _, name := range metrics(t) {
+		name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_sum"), "_count"), "_bucket")
+		if strings.HasPrefix(name, "callsync_") {
+			want = append(want, name)
+		}
+	}
+	slices.Sort(listed)
+	if want = slices.Compact(want); !slices.Equal(listed, want) {
+		t.Errorf("docs/monitoring.md lists\n%q, there are\n%q", listed, want)
+	}
+}
+
 // Every alert is made to fire by its tests, and to keep quiet.
 func TestEveryAlertIsTested(t *testing.T) {
 	quiet, firing, ok := strings.Cut(read(t, ruleTestsFile), "everything is wrong")
@@ -182,6 +200,7 @@ func TestPromtool(t *testing.T) {
 		{"check", "rules", rulesFile},
 		{"test", "rules", ruleTestsFile},
 		{"check", "rules", queries},
+		{"check", "config", "--syntax-only", "compose/prometheus.yml"},
 	} {
 		out, err := exec.Command(command[0], append(slices.Clone(command[1:]), args...)...).CombinedOutput()
 		if err != nil {

@@ -263,3 +263,24 @@ func TestStatusTellsOf11x(t *testing.T) {
 		}
 	}
 }
+
+// TestAlertsNameCommandsThatExist reads what alerts tell people to do.
+func TestAlertsNameCommandsThatExist(t *testing.T) {
+	n := 0
+	for _, file := range []string{"../../alert/rules.go", "../../alert/alert.go", "../../deploy/prometheus/callsync.rules.yml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range inlineCommand.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], `"`) {
+				continue // with a destination's name in the middle
+			}
+			n++
+			understood(t, m[1])
+		}
+	}
+	if n < 8 {
+		t.Errorf("only %d commands were found", n)
+	}
+}
