@@ -86,7 +86,7 @@ type serviceManager struct {
 	log    string
 }
 
-func startService(t *testing.T, dir string, watchdog time.Duration, env ...string) *serviceManager {
+func startService(t *testing.T, binary, dir string, watchdog time.Duration, env ...string) *serviceManager {
 	t.Helper()
 	short, err := os.MkdirTemp("", "n") // a socket's path must be short
 	if err != nil {
@@ -103,7 +103,7 @@ func startService(t *testing.T, dir string, watchdog time.Duration, env ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.cmd = exec.Command("callsync", "serve")
+	m.cmd = exec.Command(binary, "serve")
 	m.cmd.Dir, m.cmd.Stdout, m.cmd.Stderr = dir, log, log
 	m.cmd.Env = append(os.Environ(), "CALLSYNC_CONFIG=config.toml", "NOTIFY_SOCKET="+name, "WATCHDOG_USEC="+usec(watchdog))
 	m.cmd.Env = append(m.cmd.Env, env...)
@@ -157,7 +157,7 @@ func TestUnderServiceManager(t *testing.T) {
 	if _, err := writeConfig(dir, account.URL, "auto_setup = true"); err != nil {
 		t.Fatal(err)
 	}
-	m := startService(t, dir, 300*time.Millisecond)
+	m := startService(t, "callsync", dir, 300*time.Millisecond)
 	ready := m.hears("READY=1")
 	_, url, _ := strings.Cut(ready, "taking deliveries at ")
 	// Ready means that a delivery is taken now, not soon.
