@@ -19,8 +19,10 @@ type Destination interface {
 	BatchSize() int
 
 	// Ready reports whether the CRM has what callsync needs before anything may
-	// be written: its key properties. The error is a *[Error] of kind NotReady,
-	// Credential or Transient. A nil answer may be cached.
+	// be written: its key properties on people and on the usual activities. The
+	// error is a *[Error] of kind NotReady, Credential or Transient. A nil answer
+	// may be cached. Where else the key is missing, and a mapping writes all the
+	// same, Locate and Write answer Permanent: that concerns only such records.
 	Ready(ctx context.Context) error
 
 	// FindPeople looks for the people the queries describe. Answer i lists the

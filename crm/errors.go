@@ -17,7 +17,8 @@ const (
 	Credential ErrorKind = "credential"
 	// Quota: the daily limit is spent. The destination pauses until RetryAfter.
 	Quota ErrorKind = "quota"
-	// NotReady: the CRM lacks callsync's key properties; `callsync setup` mends it.
+	// NotReady: the CRM lacks the key properties that [Destination.Ready] asks for;
+	// `callsync setup` mends it. The destination pauses.
 	NotReady ErrorKind = "not_ready"
 	// Permanent: this record will never be accepted as it is.
 	Permanent ErrorKind = "permanent"

@@ -10,7 +10,9 @@ type Inspector interface {
 	Schema(ctx context.Context, object string) (*Schema, error)
 
 	// SetupPlan lists what the account lacks: callsync's own key properties and
-	// those a mapping declares. Nothing is written.
+	// those a mapping declares. Where [KeyProperty] is declared the connector puts
+	// its key as the CRM wants it; an object that the CRM does not have, and of
+	// which nothing else is declared, is left out. Nothing is written.
 	SetupPlan(ctx context.Context, declared []Property) ([]SetupStep, error)
 
 	// Setup carries out steps in order and stops at the first error. A step

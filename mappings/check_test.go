@@ -3,6 +3,9 @@ package mappings_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -347,5 +350,35 @@ when = "item.name != 'spam'"
 m.toml:14:22: no agent seen so far can report the outcome "spam"; there are: call back, intrested, x, y
 `; unknown != want {
 		t.Errorf("got\n%swant\n%s", unknown, want)
+	}
+}
+
+// TestDeclared holds that whatever a mapping writes, also by way of a route, is
+// set up: the properties it declares and callsync's key on each record's object.
+func TestDeclared(t *testing.T) {
+	dir := t.TempDir()
+	routed := "[contact]\nobject = \"contacts\"\nmatch = [{ property = \"phone\", value = \"phoneNumber\" }]\n" +
+		"[[property]]\nobject = \"notes\"\nname = \"mood\"\ntype = \"string\"\n"
+	for _, object := range []string{"notes", "calls", "notes"} {
+		routed += fmt.Sprintf("[[record]]\nkey = \"r%d\"\nobject = %q\nwhen = \"terminal\"\n[record.fields]\nhs_timestamp = \"received\"\n", len(routed), object)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "routed.toml"), []byte(routed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	main := "[[route]]\nwhen = \"interim\"\nmapping = \"routed.toml\"\n[[route]]\nwhen = \"terminal\"\nmapping = \"builtin:hubspot\"\n"
+	m, err := mappings.Parse(filepath.Join(dir, "main.toml"), []byte(main), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range m.Declared() {
+		if p.Name == crm.KeyProperty && (!p.Unique || p.Type != crm.TypeString || p.Pos.Line == 0) {
+			t.Errorf("the key is declared as %+v", p)
+		}
+		got = append(got, p.Object+"."+p.Name)
+	}
+	want := "notes.mood contacts.callsync_do_not_call notes.callsync_key calls.callsync_key meetings.callsync_key tasks.callsync_key"
+	if strings.Join(got, " ") != want {
+		t.Errorf("declared %v\nwant     %s", got, want)
 	}
 }

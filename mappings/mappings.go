@@ -78,16 +78,25 @@ func (m *Mapping) Routed() map[string][]byte {
 }
 
 // Declared lists the custom properties that the file, and those it routes to,
-// declare in [[property]] tables, for `callsync setup` to create.
+// need, for `callsync setup` to create: what [[property]] tables declare, and
+// callsync's key ([crm.KeyProperty]) on every object that a [[record]] writes.
 func (m *Mapping) Declared() []crm.Property {
 	var out []crm.Property
 	seen := map[[2]string]bool{}
+	add := func(p crm.Property) {
+		if id := [2]string{p.Object, p.Name}; !seen[id] {
+			seen[id] = true
+			out = append(out, p)
+		}
+	}
 	m.each(func(m *Mapping) {
 		for _, p := range m.def.declared {
-			if id := [2]string{p.Object, p.Name}; !seen[id] {
-				seen[id] = true
-				out = append(out, p)
-			}
+			add(p)
+		}
+	})
+	m.each(func(m *Mapping) {
+		for _, b := range m.def.blocks {
+			add(crm.Property{Object: b.object, Name: crm.KeyProperty, Type: crm.TypeString, Unique: true, Pos: b.pos})
 		}
 	})
 	return out

@@ -161,6 +161,9 @@ func TestErrorsHoldNoValues(t *testing.T) {
 			"%s was not valid", `"%s" is not valid`, "Cannot set {value=%s}.", "Email address %s is invalid", "[%s] (%s)", "'%s'",
 		}).Draw(rt, "layout")
 		for _, v := range []string{name, email, strings.ToUpper(email), phone} {
+			if strings.Contains(layout, v) {
+				continue // "Ca" is a name, and a part of "Cannot"
+			}
 			message = strings.ReplaceAll(layout, "%s", v)
 			create := contact(phone, email)
 			create.Properties["firstname"] = crm.Str(name)

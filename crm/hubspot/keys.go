@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,7 +74,7 @@ func (p *Portal) Ready(ctx context.Context) error {
 }
 
 // uniqueKey reports whether the key property of an object type is unique in this
-// portal. The error is NotReady when the property does not exist.
+// portal. When the property does not exist the error is the one of [lacksKey].
 func (p *Portal) uniqueKey(ctx context.Context, object string) (bool, error) {
 	if unique, known := p.keys.get(object); known {
 		return unique, nil
@@ -87,7 +88,7 @@ func (p *Portal) uniqueKey(ctx context.Context, object string) (bool, error) {
 	case missing && f.Category == "" && f.CorrelationID == "":
 		e.Kind, e.Hint = crm.Transient, "the address in base_url does not answer like HubSpot"
 	case missing || err == nil && def.Archived:
-		return false, notReady(op, object)
+		return false, lacksKey(op, object)
 	}
 	if err != nil {
 		return false, err
@@ -96,12 +97,22 @@ func (p *Portal) uniqueKey(ctx context.Context, object string) (bool, error) {
 	return def.Unique, nil
 }
 
-func notReady(op, object string) *crm.Error {
-	return &crm.Error{
-		Kind: crm.NotReady, Op: op, Property: keyProperty(object),
+// lacksKey says that an object type has no key property. Only where [Portal.Ready]
+// asks for it does that stop the whole destination.
+func lacksKey(op, object string) *crm.Error {
+	e := &crm.Error{
+		Op: op, Property: keyProperty(object),
 		Message: fmt.Sprintf("the property %s does not exist on %s", keyProperty(object), object),
-		Hint:    "run `callsync setup`",
 	}
+	e.Kind, e.Hint = lackOfKey(object)
+	return e
+}
+
+func lackOfKey(object string) (kind crm.ErrorKind, hint string) {
+	if slices.Contains(keyed, object) {
+		return crm.NotReady, "run `callsync setup`"
+	}
+	return crm.Permanent, "run `callsync setup`, then `callsync resync --state failed`"
 }
 
 // Locate finds records by callsync's key: directly where the key is unique, and

@@ -26,6 +26,9 @@ func (p *Portal) SetupPlan(ctx context.Context, declared []crm.Property) ([]crm.
 	var steps []crm.SetupStep
 	for _, object := range objects {
 		missing, err := p.missing(ctx, object, declared)
+		if crm.KindOf(err) == crm.Permanent && wantsOnlyKey(object, declared) {
+			continue // there is no such type: `callsync check` says where the mapping names it
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -46,6 +49,14 @@ func (p *Portal) SetupPlan(ctx context.Context, declared []crm.Property) ([]crm.
 	return steps, nil
 }
 
+// wantsOnlyKey reports whether nothing but the key is declared of an object type
+// that callsync itself can do without.
+func wantsOnlyKey(object string, declared []crm.Property) bool {
+	return !slices.Contains(keyed, object) && !slices.ContainsFunc(declared, func(d crm.Property) bool {
+		return d.Object == object && d.Name != crm.KeyProperty
+	})
+}
+
 // missing returns the wanted properties that an object type does not have.
 func (p *Portal) missing(ctx context.Context, object string, declared []crm.Property) ([]crm.Property, error) {
 	definitions, err := p.definitions(ctx, object)
@@ -62,6 +73,9 @@ func (p *Portal) missing(ctx context.Context, object string, declared []crm.Prop
 	}
 	var out []crm.Property
 	for _, d := range append([]crm.Property{key}, declared...) {
+		if d.Name == crm.KeyProperty && d.Name != key.Name {
+			continue // the type's key has another name
+		}
 		if d.Object == object && !there[d.Name] {
 			there[d.Name] = true
 			out = append(out, d)

@@ -254,3 +254,59 @@ func (p *account) count(object string) int {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// keyOn is what a mapping declares that writes records of an object type.
+func keyOn(object string) crm.Property {
+	return crm.Property{Object: object, Name: crm.KeyProperty, Type: crm.TypeString, Unique: true}
+}
+
+// A mapping's records get a key wherever they are written. A type that does not
+// exist is for `callsync check` to report.
+func TestSetupWhereRecordsAreWritten(t *testing.T) {
+	p := open(t)
+	steps := p.plan(keyOn("notes"), keyOn("calls"), keyOn("contacts"), keyOn("wombats"))
+	want := []string{"property group callsync on notes", "unique string property callsync_key on notes"}
+	if diff := cmp.Diff(want, texts(steps)); diff != "" {
+		t.Fatal(diff)
+	}
+	mood := crm.Property{Object: "wombats", Name: "mood", Type: crm.TypeString}
+	if _, err := p.inspector().SetupPlan(t.Context(), []crm.Property{keyOn("wombats"), mood}); crm.KindOf(err) != crm.Permanent {
+		t.Errorf("a declared property of a type that does not exist: %v", err)
+	}
+}
+
+// Where a key is missing that not every destination needs, only the records that
+// need it fail, and setup mends that.
+func TestRecordWithoutKeyFailsAlone(t *testing.T) {
+	p := open(t)
+	person := p.write(contact("+15551", "a@example.com"))[0]
+	note := crm.Change{
+		Op: crm.Create, Object: "notes", Key: "call.1#note", Link: []crm.Ref{{Object: "contacts", ID: person}},
+		Properties: map[string]crm.Value{"hs_timestamp": crm.Time(start), "hs_note_body": crm.Str("x")},
+	}
+	other := note
+	other.Key = "call.2#note"
+	results := p.Write(t.Context(), []crm.Change{note, call(1, person), other})
+	for _, i := range []int{0, 2} {
+		if e := asError(t, results[i], crm.Permanent); !strings.Contains(e.Hint, "callsync setup") || e.Property != crm.KeyProperty {
+			t.Errorf("change %d: %v, %+v", i, e, e)
+		}
+	}
+	if results[1].Err != nil {
+		t.Errorf("the call failed as well: %v", results[1].Err)
+	}
+	_, err := p.Locate(t.Context(), []crm.KeyRef{{Object: "notes", Key: note.Key, Since: start}})
+	if e := asError(t, crm.Result{Err: err}, crm.Permanent); !strings.Contains(e.Hint, "callsync setup") {
+		t.Errorf("locating it: %v, hint %q", e, e.Hint)
+	}
+	if err := p.Ready(t.Context()); err != nil {
+		t.Errorf("the destination stands still: %v", err)
+	}
+	if err := p.inspector().Setup(t.Context(), p.plan(keyOn("notes"))); err != nil {
+		t.Fatal(err)
+	}
+	p.write(note, other)
+
+	p.raw("DELETE", "/crm/v3/properties/calls/callsync_key", "", nil)
+	asError(t, p.Write(t.Context(), []crm.Change{call(2, person)})[0], crm.NotReady)
+}

@@ -124,9 +124,12 @@ func (c *Connector) Status() crm.Status {
 	return s
 }
 
+// keyed are the objects whose key [Connector.Ready] asks for.
+var keyed = []string{task, event, contact, lead}
+
 // Ready implements [crm.Destination].
 func (c *Connector) Ready(ctx context.Context) error {
-	for _, object := range []string{task, event, contact, lead} {
+	for _, object := range keyed {
 		key := keyOf(object)
 		d, err := c.catalog.get(ctx, object, has(key))
 		switch {

@@ -122,10 +122,16 @@ func (c *Connector) keyUnique(ctx context.Context, object string) (bool, error) 
 	return probed != uniqueRefused, err
 }
 
+// missingKey says that an object has no key field. Only where [Connector.Ready]
+// asks for it does that stop the whole destination.
 func missingKey(object string) error {
-	return &crm.Error{
+	e := &crm.Error{
 		Kind: crm.NotReady, Op: "describe " + object, Property: keyOf(object),
 		Message: object + "." + keyOf(object) + " does not exist, or callsync's user may not write it",
 		Hint:    "run callsync setup",
 	}
+	if !slices.Contains(keyed, object) {
+		e.Kind, e.Hint = crm.Permanent, "run callsync setup, then callsync resync --state failed"
+	}
+	return e
 }

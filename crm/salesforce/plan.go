@@ -13,8 +13,21 @@ import (
 // permission set grants it to callsync's user.
 func (c *Connector) SetupPlan(ctx context.Context, declared []crm.Property) ([]crm.SetupStep, error) {
 	p := &planner{c: c, described: map[string]*description{}}
-	for _, property := range append(keyProperties(), declared...) {
-		if err := p.want(ctx, property); err != nil {
+	for _, object := range keyed {
+		if err := p.want(ctx, keyProperty(object)); err != nil {
+			return nil, err
+		}
+	}
+	for _, property := range declared {
+		key := property.Name == crm.KeyProperty
+		if key {
+			property = keyProperty(property.Object)
+		}
+		err := p.want(ctx, property)
+		if key && isAbsent(err) {
+			continue // callsync check says where the mapping names the object
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -28,17 +41,13 @@ func (c *Connector) SetupPlan(ctx context.Context, declared []crm.Property) ([]c
 	return slices.Concat(p.fields, []crm.SetupStep{assign}, p.grants), nil
 }
 
-// keyProperties are callsync's own fields.
-func keyProperties() []crm.Property {
-	var out []crm.Property
-	for _, object := range []string{task, event, contact, lead} {
-		name := keyOf(object)
-		out = append(out, crm.Property{
-			Object: object, Name: name, Label: strings.ReplaceAll(strings.TrimSuffix(name, "__c"), "_", " "),
-			Type: crm.TypeString, Unique: true, Description: "Written by callsync to recognize its records. Do not edit.",
-		})
+// keyProperty is callsync's own field on an object.
+func keyProperty(object string) crm.Property {
+	name := keyOf(object)
+	return crm.Property{
+		Object: object, Name: name, Label: strings.ReplaceAll(strings.TrimSuffix(name, "__c"), "_", " "),
+		Type: crm.TypeString, Unique: true, Description: "Written by callsync to recognize its records. Do not edit.",
 	}
-	return out
 }
 
 // A planner gathers what an org lacks.

@@ -302,3 +302,48 @@ func TestSetupMendsAPermissionTakenAway(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A mapping's records get a key wherever they are written, and one without fails
+// alone. An object that does not exist is for callsync check to report.
+func TestRecordWithoutKeyFailsAlone(t *testing.T) {
+	w := ready(t)
+	keyOn := func(object string) crm.Property {
+		return crm.Property{Object: object, Name: crm.KeyProperty, Type: crm.TypeString, Unique: true}
+	}
+	deal := crm.Change{Op: crm.Create, Object: "Opportunity", Key: "call.1#deal", Properties: props(map[string]any{
+		"Name": "N", "StageName": "Prospecting", "CloseDate": "2025-09-25",
+	})}
+	results := w.write(deal, newTask("call.1#call", nil))
+	if e := asError(t, results[0].Err); e.Kind != crm.Permanent || !strings.Contains(e.Hint, "callsync setup") {
+		t.Errorf("%+v, want Permanent with a hint", e)
+	}
+	w.must(results[1:])
+	_, err := w.dest.Locate(w.ctx(), []crm.KeyRef{{Object: "Opportunity", Key: deal.Key, Since: w.sim.Now()}})
+	if e := asError(t, err); e.Kind != crm.Permanent || !strings.Contains(e.Hint, "callsync setup") {
+		t.Errorf("locating it: %+v, want Permanent with a hint", e)
+	}
+	if err := w.dest.Ready(w.ctx()); err != nil {
+		t.Errorf("the destination stands still: %v", err)
+	}
+	declared := []crm.Property{keyOn("Opportunity"), keyOn("Task"), keyOn("Contact"), keyOn("Nonesuch__c")}
+	steps, err := w.inspector().SetupPlan(w.ctx(), declared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range steps {
+		got = append(got, s.Kind+" "+s.Object+" "+s.Name)
+	}
+	want := []string{"property Opportunity callsync_key__c", "permission PermissionSet callsync", "permission Opportunity callsync_key__c"}
+	if !slices.Equal(got, want) {
+		t.Errorf("plan %q, want %q", got, want)
+	}
+	if err := w.inspector().Setup(w.ctx(), steps); err != nil {
+		t.Fatal(err)
+	}
+	w.must(w.write(deal))
+	mood := crm.Property{Object: "Nonesuch__c", Name: "mood__c", Type: crm.TypeString}
+	if _, err := w.inspector().SetupPlan(w.ctx(), append(declared, mood)); crm.KindOf(err) != crm.Permanent {
+		t.Errorf("a declared field of an object that does not exist: %v", err)
+	}
+}
