@@ -135,6 +135,7 @@ func New(o Options) *Server {
 	s.route("POST /api/v1/destinations/{name}/check", s.check)
 	s.route("POST /api/v1/reload", s.reload)
 	s.mux.HandleFunc("GET /api/v1/backup", s.backup)
+	s.mux.HandleFunc("POST /api/v1/compact", s.compact)
 	s.mux.HandleFunc("GET /api/v1/export", s.export)
 	s.mux.HandleFunc("POST /api/v1/import", s.importCalls)
 	s.mux.HandleFunc("GET /healthz", s.healthz)

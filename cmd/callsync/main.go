@@ -62,6 +62,7 @@ type commands struct {
 	Import  importCmd  `cmd:"" group:"act" help:"Take calls in from JSON lines, as if they had been delivered."`
 	Backup  backupCmd  `cmd:"" group:"act" help:"Write a consistent copy of the journal."`
 	Erase   eraseCmd   `cmd:"" group:"act" help:"Remove a person, or one call, from the journal and, if asked, from the CRMs."`
+	Compact compactCmd `cmd:"" group:"act" help:"Give the journal's free space back to the disk, while it is in use."`
 }
 
 func main() {
