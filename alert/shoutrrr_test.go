@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/callsync/callsync/alert"
 )
@@ -69,6 +72,31 @@ func TestSendErrorsHoldNoSecret(t *testing.T) {
 			t.Errorf("the error does not say why: %v", err)
 		}
 	}
+}
+
+// Whatever a URL is made of, and however the library repeats it.
+func TestNoErrorHoldsAPartOfTheURL(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	rapid.Check(t, func(t *rapid.T) {
+		token := rapid.StringMatching(`[A-Za-z0-9]{6,20}[ /+%&=?#@:é-]?[A-Za-z0-9]{6,20}`)
+		path, query, header := token.Draw(t, "path"), token.Draw(t, "query"), token.Draw(t, "header")
+		s, err := alert.Dial("generic+" + gone.URL + "/" + url.PathEscape(path) + "?key=" + url.QueryEscape(query) + "&@Token=" + url.QueryEscape(header))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Send(context.Background(), alert.Test("here"))
+		if err == nil {
+			t.Fatal("a failure passed for success")
+		}
+		for _, secret := range []string{path, query, header} {
+			for _, form := range []string{secret, url.PathEscape(secret), url.QueryEscape(secret)} {
+				if strings.Contains(err.Error(), form) {
+					t.Fatalf("%q is in: %v", form, err)
+				}
+			}
+		}
+	})
 }
 
 func TestSendEndsWithItsContext(t *testing.T) {
