@@ -53,6 +53,9 @@ var examples = map[string][]example{
 	"mapping": {
 		{"Take an edit back", "callsync mapping b8a6d8638137 > mappings/hubspot.toml"},
 	},
+	"compact": {
+		{"After an erasure, or when much has expired", "callsync compact"},
+	},
 	"plan": {
 		{"What a payload would become, before anything is set up", "callsync plan --file payload.json --type hubspot"},
 		{"What an edited mapping would change in the CRM", "callsync plan --all --mapping edited.toml"},

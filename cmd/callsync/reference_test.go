@@ -43,6 +43,7 @@ var printed = map[string]any{
 	"export":     admin.Line{},
 	"import":     admin.Imported{},
 	"erase":      admin.Erasing{},
+	"compact":    admin.Compacted{},
 	"mapping":    admin.MappingVersion{},
 }
 
@@ -292,7 +293,7 @@ func TestJSONIsAsDocumented(t *testing.T) {
 	ran := map[string]bool{"sample": true} // as plan; 11x is another test's
 	for _, line := range []string{
 		"status --json", "calls --json", "show call.abc123 --json", "show call.abc123 --json --body",
-		"show call.abc123 --json --explain", "deliveries --json", "plan call.abc123 --json", "version --json",
+		"show call.abc123 --json --explain", "deliveries --json", "compact --json", "plan call.abc123 --json", "version --json",
 		"resync --all --json", "resync --all --json --dry-run --force", "verify --json", "pause --json", "unpause --json",
 		"reload --json", "setup --json --yes", "check --json", "check --json --live", "export", "import --json " + exported,
 		"mapping --json " + status.Destinations[0].MappingFile.Version,
