@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -236,9 +237,10 @@ func fieldsOf(t reflect.Type, path string, within []reflect.Type) (all [][2]stri
 	return all
 }
 
-// TestJSONIsAsDocumented runs the commands and reads what they print into the
-// types that the reference shows: nothing may be there that these do not have.
-func TestJSONIsAsDocumented(t *testing.T) {
+// settledDaemon is a daemon that has synced three calls and turned a delivery
+// away; it answers the path of its configuration.
+func settledDaemon(t *testing.T) (file string) {
+	t.Helper()
 	account := httptest.NewServer(newAccount())
 	t.Cleanup(account.Close)
 	file, err := writeConfig(t.TempDir(), account.URL, "auto_setup = true")
@@ -273,6 +275,40 @@ func TestJSONIsAsDocumented(t *testing.T) {
 	if err := awaitSettled(file, time.Minute); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// TestTablesFit: on a terminal of 60 columns as on one of 80, no row breaks.
+func TestTablesFit(t *testing.T) {
+	file := settledDaemon(t)
+	for _, width := range []int{60, 80} {
+		for name, c := range map[string]interface {
+			Run(context.Context, *app) error
+		}{
+			"calls": &callsCmd{Limit: 50}, "deliveries": &deliveriesCmd{Limit: 50},
+		} {
+			var out bytes.Buffer
+			a := &app{configPath: file, out: &printer{w: &out, width: width}, err: &printer{w: io.Discard}}
+			if err := c.Run(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+			if len(lines) < 4 {
+				t.Errorf("%s shows\n%s", name, out.String())
+			}
+			for _, line := range lines {
+				if columns(line) > width {
+					t.Errorf("%s: %d columns on a terminal of %d: %s", name, columns(line), width, line)
+				}
+			}
+		}
+	}
+}
+
+// TestJSONIsAsDocumented runs the commands and reads what they print into the
+// types that the reference shows: nothing may be there that these do not have.
+func TestJSONIsAsDocumented(t *testing.T) {
+	file := settledDaemon(t)
 	run := func(args ...string) []byte {
 		t.Helper()
 		var out, complaint bytes.Buffer
