@@ -25,8 +25,9 @@ type request struct {
 	query  url.Values
 	body   any
 	search bool // counts against the search budget as well
-	// asksQuota sends it although the day's quota is said to be spent.
-	asksQuota bool
+	// asks sends it although the day's quota is said to be spent, or HubSpot asked
+	// for a long pause: its answer tells whether that still holds.
+	asks bool
 }
 
 // do sends r once, paced, and decodes a 2xx answer into out, which may be nil.

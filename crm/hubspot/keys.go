@@ -48,13 +48,13 @@ func (c *keyCache) forget(object string) {
 
 // Ready checks that the key properties exist. The answer is remembered once it
 // is good, until HubSpot refuses one of them as unknown. While the day's quota is
-// spent it asks whether it still is.
+// spent, or HubSpot wants a long pause, it asks whether that still holds.
 func (p *Portal) Ready(ctx context.Context) error {
-	if p.pace.mayAskQuota() {
+	if p.pace.mayAsk() {
 		op := contacts + " property read"
 		path := p.paths.properties + contacts + "/" + keyProperty(contacts)
 		// Whatever the answer is, the pacer learns from it.
-		_, _ = p.do(ctx, request{op: op, method: http.MethodGet, path: path, asksQuota: true}, nil)
+		_, _ = p.do(ctx, request{op: op, method: http.MethodGet, path: path, asks: true}, nil)
 		if err := p.pace.withinQuota(op); err != nil {
 			return err
 		}

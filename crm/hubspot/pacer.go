@@ -46,8 +46,13 @@ const (
 	blindProbe = time.Hour
 
 	// A spent quota may be raised before it starts anew: whoever asks whether the
-	// portal is ready has it looked up, but once in quotaProbe at most.
+	// portal is ready has it looked up, but once in quotaProbe at most. The same
+	// goes for a pause longer than maxNap.
 	quotaProbe = time.Minute
+
+	// maxNap is the longest pause after a 429 that requests sit out here. A longer
+	// one is an error, so that the loop stops where people see it.
+	maxNap = 30 * time.Second
 )
 
 // A pacer keeps requests within HubSpot's limits, whatever sends them: so many
@@ -64,7 +69,7 @@ type pacer struct {
 	daily     int64 // the day's quota; 0 when unknown
 	remaining int64
 	spent     time.Time // no request before
-	probed    time.Time // when HubSpot last said so
+	probed    time.Time // when HubSpot last said so, or asked for a pause beyond maxNap
 	zone      *time.Location
 }
 
@@ -123,12 +128,12 @@ func (p *pacer) admit(ctx context.Context, r request) (release func(), err error
 			release()
 			return nil, unsent(r.op, ctx.Err())
 		}
-		if err := p.wait(ctx, b); err != nil {
+		if err := p.wait(ctx, r, b); err != nil {
 			release()
-			return nil, unsent(r.op, err)
+			return nil, err
 		}
 	}
-	if err := p.withinQuota(r.op); err != nil && !r.asksQuota {
+	if err := p.withinQuota(r.op); err != nil && !r.asks {
 		release()
 		return nil, err
 	}
@@ -138,23 +143,50 @@ func (p *pacer) admit(ctx context.Context, r request) (release func(), err error
 	return release, nil
 }
 
-func (p *pacer) wait(ctx context.Context, b *budget) error {
+// wait returns when it is r's turn in b. The error is a *[crm.Error].
+func (p *pacer) wait(ctx context.Context, r request, b *budget) error {
+	if err := p.sitOut(ctx, r, b); err != nil {
+		return err
+	}
 	now := p.now()
 	reservation := b.limiter.ReserveN(now, 1)
 	if err := sleep(ctx, reservation.DelayFrom(now)); err != nil {
 		reservation.CancelAt(p.now())
-		return err
+		return unsent(r.op, err)
 	}
+	return p.sitOut(ctx, r, b) // meanwhile HubSpot may have asked for a pause
+}
+
+// sitOut waits for the end of a pause that HubSpot asked for.
+func (p *pacer) sitOut(ctx context.Context, r request, b *budget) error {
 	for {
-		p.mu.Lock()
-		d := b.until.Sub(p.now())
-		p.mu.Unlock()
-		if d <= 0 {
+		left := p.pause(b)
+		switch {
+		case left <= 0:
 			return nil
+		case left > maxNap && r.asks:
+			return nil
+		case left > maxNap:
+			return askedToPause(r.op, left)
 		}
-		if err := sleep(ctx, d); err != nil {
-			return err
+		if err := sleep(ctx, left); err != nil {
+			return unsent(r.op, err)
 		}
+	}
+}
+
+// pause is how much is left of a budget's pause.
+func (p *pacer) pause(b *budget) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return b.until.Sub(p.now())
+}
+
+func askedToPause(op string, left time.Duration) *crm.Error {
+	return &crm.Error{
+		Kind: crm.Transient, Op: op, RetryAfter: left,
+		Message: fmt.Sprintf("not sent: HubSpot refused a request as one too many and asked for a pause, of which %v are left", left.Round(time.Second)),
+		Hint:    "callsync goes on by itself when it is over; `callsync unpause` asks HubSpot again",
 	}
 }
 
@@ -184,6 +216,9 @@ func (p *pacer) observe(r request, a *answer) {
 	}
 	if a.status < 500 {
 		p.spent = time.Time{}
+		if r.asks {
+			p.all.until, p.find.until = time.Time{}, time.Time{}
+		}
 	}
 	p.learnDay(a.header)
 	b := p.all
@@ -252,6 +287,9 @@ func (p *pacer) refused(r request, a *answer) {
 	}
 	b.pause(now.Add(wait))
 	b.slow(now, cut)
+	if wait > maxNap {
+		p.probed = now
+	}
 }
 
 // slow lowers the rate by a factor, but never to nothing.
@@ -279,12 +317,14 @@ func (p *pacer) withinQuota(op string) error {
 	}
 }
 
-// mayAskQuota reports whether the quota is spent and it is time to ask again.
-func (p *pacer) mayAskQuota() bool {
+// mayAsk reports whether the quota is spent, or a long pause under way, and it is
+// time to ask whether that still holds.
+func (p *pacer) mayAsk() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	if !now.Before(p.spent) || now.Sub(p.probed) < quotaProbe {
+	held := now.Before(p.spent) || p.all.until.Sub(now) > maxNap || p.find.until.Sub(now) > maxNap
+	if !held || now.Sub(p.probed) < quotaProbe {
 		return false
 	}
 	p.probed = now

@@ -157,6 +157,83 @@ func TestPaceWaitsAfter429(t *testing.T) {
 	}
 }
 
+// A pause too long to sit out is an error of each request, which tells how long it
+// lasts, and nothing is sent meanwhile. Who has the loop go on has HubSpot asked,
+// once a minute at most.
+func TestPaceLongPause(t *testing.T) {
+	for _, test := range []struct {
+		operation string
+		elsewhere bool // whether other requests go on
+	}{{"contacts batch read", false}, {"contacts search", true}} {
+		t.Run(test.operation, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := openBubble(t)
+				p.setUp()
+				trigger, other := p.reads, p.searches
+				if test.elsewhere {
+					trigger, other = p.searches, p.reads
+				}
+				p.fault(fault{Operation: test.operation, Status: 429, Kind: "SECONDLY", RetryAfter: "86400", Times: 1})
+				e := asError(t, crm.Result{Err: trigger(1)}, crm.Transient)
+				if e.RetryAfter != 24*time.Hour {
+					t.Errorf("the refused request: %+v", e)
+				}
+				p.sim.ResetCounters()
+				begin := time.Now()
+				for range 20 {
+					e := asError(t, crm.Result{Err: trigger(5)}, crm.Transient)
+					if e.RetryAfter < 23*time.Hour || e.RetryAfter > 24*time.Hour || e.Status != 0 || e.Code != "" || !strings.Contains(e.Hint, "unpause") {
+						t.Fatalf("%+v", e)
+					}
+				}
+				if d := time.Since(begin); d > time.Second || p.sim.Total() != 0 {
+					t.Errorf("they took %v and %d requests", d, p.sim.Total())
+				}
+				if err := other(1); (err == nil) != test.elsewhere {
+					t.Errorf("other requests: %v", err)
+				}
+				time.Sleep(24*time.Hour - 10*time.Second) // the end is near enough to wait for it
+				if err := trigger(1); err != nil {
+					t.Errorf("after the pause: %v", err)
+				}
+				if d := time.Since(begin); d < 24*time.Hour-2*time.Second {
+					t.Errorf("sent %v into the pause", d)
+				}
+			})
+		})
+	}
+}
+
+func TestPaceLongPauseIsAskedAbout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openBubble(t)
+		p.setUp()
+		p.fault(fault{Status: 429, Kind: "TEN_SECONDLY_ROLLING", RetryAfter: "86400", Times: 3})
+		_ = p.reads(1)
+		p.sim.ResetCounters()
+		for range 2 { // still refused
+			time.Sleep(time.Minute)
+			for range 2 {
+				_ = p.Ready(t.Context())
+				asError(t, crm.Result{Err: p.reads(3)}, crm.Transient)
+			}
+		}
+		if n := p.sim.Total(); n != 2 {
+			t.Errorf("%d requests in two minutes of the pause, want 2", n)
+		}
+		time.Sleep(time.Minute)
+		if err := p.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.reads(5); err != nil {
+			t.Errorf("HubSpot answers again: %v", err)
+		}
+		if err := p.searches(5); err != nil {
+			t.Errorf("HubSpot answers again: %v", err)
+		}
+	})
+}
+
 // callsync leaves its share of the day's quota untouched for others, and goes
 // on by itself the next day.
 func TestQuotaShare(t *testing.T) {

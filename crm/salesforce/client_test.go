@@ -65,6 +65,9 @@ func TestErrorsAreTyped(t *testing.T) {
 		{sandbox.Fault{Status: 503, Kind: "SERVER_UNAVAILABLE", RetryAfter: "7"}, crm.Transient, "SERVER_UNAVAILABLE", 7 * time.Second},
 		{sandbox.Fault{Status: 502, Body: "<html>Bad gateway</html>", ContentType: "text/html"}, crm.Transient, "", 0},
 		{sandbox.Fault{Status: 429, Body: "x"}, crm.Transient, "", 0},
+		// The loop waits, not the connector: what follows in this table is sent at once.
+		{sandbox.Fault{Status: 429, Body: "x", RetryAfter: "86400"}, crm.Transient, "", 24 * time.Hour},
+		{sandbox.Fault{Status: 503, Body: "x", RetryAfter: "9999999999999"}, crm.Transient, "", 0},
 		{sandbox.Fault{Status: 400, Kind: "QUERY_TIMEOUT"}, crm.Transient, "QUERY_TIMEOUT", 0},
 		{sandbox.Fault{Status: 400, Kind: "MALFORMED_QUERY"}, crm.Permanent, "MALFORMED_QUERY", 0},
 		{sandbox.Fault{Status: 403, Kind: "REQUEST_LIMIT_EXCEEDED"}, crm.Quota, "REQUEST_LIMIT_EXCEEDED", 15 * time.Minute},

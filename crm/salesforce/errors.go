@@ -75,7 +75,7 @@ func refusal(op string, status int, header http.Header, body []byte) *crm.Error 
 		first = list[0]
 	}
 	e := explain(op, status, first, nil)
-	if s, err := strconv.Atoi(header.Get("Retry-After")); err == nil && s > 0 {
+	if s, err := strconv.Atoi(header.Get("Retry-After")); err == nil && s > 0 && s < 1e6 {
 		e.RetryAfter = time.Duration(s) * time.Second
 	}
 	e.RequestID = header.Get("X-Request-Id")
