@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -26,7 +25,6 @@ type world struct {
 	source  *payload.Source
 	mapping *mappings.Mapping
 	crm     *instant
-	raw     int64 // bytes delivered
 	copied  int
 }
 
@@ -52,7 +50,6 @@ func (w *world) deliver(ctx context.Context, n int) error {
 	g.SetLimit(256)
 	for range n {
 		body := w.source.Next()
-		w.raw += int64(len(body))
 		g.Go(func() error {
 			call, err := julian.Parse(body)
 			if err != nil {
@@ -70,6 +67,39 @@ func (w *world) deliver(ctx context.Context, n int) error {
 		})
 	}
 	return g.Wait()
+}
+
+func (w *world) count(ctx context.Context) (int, error) {
+	stats, err := w.journal.Stats(ctx)
+	return int(stats.Calls), err
+}
+
+// rawSize is the mean size of a call's JSON, over the newest calls.
+func (w *world) rawSize(ctx context.Context) (int, error) {
+	sum, n := 0, 0
+	for v, err := range w.journal.Calls(ctx, store.CallFilter{Limit: 20_000}) {
+		if err != nil {
+			return 0, err
+		}
+		sum, n = sum+v.Size, n+1
+	}
+	return sum / max(n, 1), nil
+}
+
+// longestDelivery delivers one call after the other until done.
+func (w *world) longestDelivery(ctx context.Context, done <-chan struct{}) (worst time.Duration) {
+	for {
+		select {
+		case <-done:
+			return worst
+		default:
+		}
+		begin := time.Now()
+		if err := w.deliver(ctx, 1); err != nil {
+			return -1
+		}
+		worst = max(worst, time.Since(begin))
+	}
 }
 
 // drain runs the loop until nothing is due.
@@ -90,26 +120,6 @@ func (w *world) drain(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	return time.Since(begin), nil
-}
-
-// rate delivers some calls and says how many a second are drained; the best of
-// three, since other programs share the machine.
-func (w *world) rate(ctx context.Context) (best float64, err error) {
-	for range 3 {
-		if err := w.deliver(ctx, sampleCalls); err != nil {
-			return 0, err
-		}
-		took, err := w.drain(ctx)
-		if err != nil {
-			return 0, err
-		}
-		best = max(best, sampleCalls/took.Seconds())
-	}
-	stats, err := w.journal.Stats(ctx)
-	if err == nil && stats.Destinations[destination][store.Synced] != stats.Calls {
-		err = fmt.Errorf("%d calls, but %v", stats.Calls, stats.Destinations)
-	}
-	return best, err
 }
 
 // An instant CRM knows nobody and takes everything at once.
