@@ -112,6 +112,9 @@ func (ce *contactEdit) remember() {
 		if untouched(old) && (ce.person.ref.IsZero() || slices.Contains(ce.reads, name)) {
 			a.Before, a.BeforeKnown = ce.present[name], true
 		}
+		if a.Value.IsNull() && a.Kept == "" {
+			a.Before, a.BeforeKnown = "", false // given back
+		}
 		ce.edit.applied[name] = a
 	}
 }
@@ -120,9 +123,10 @@ func (ce *contactEdit) remember() {
 func (ce *contactEdit) underway(applied map[string]store.Applied) map[string]store.Applied {
 	out := ce.edit.underway(applied)
 	for name := range ce.edit.send {
-		a, next := out[name], ce.edit.applied[name]
-		a.Before, a.BeforeKnown = next.Before, next.BeforeKnown
-		out[name] = a
+		if a, next := out[name], ce.edit.applied[name]; !next.Value.IsNull() {
+			a.Before, a.BeforeKnown = next.Before, next.BeforeKnown
+			out[name] = a
+		}
 	}
 	return out
 }

@@ -61,6 +61,9 @@ func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.V
 				e.learnt[name] = d.applied.Sent
 			}
 		}
+		if sent.IsNull() && d.applied.BeforeKnown {
+			sent = crm.Str(d.applied.Before) // taken back, not emptied
+		}
 		e.send[name] = sent
 		e.applied[name] = store.Applied{Value: d.field.Value, Wire: wire}
 		e.decided = append(e.decided, decision{diff: d, send: true})
@@ -69,13 +72,10 @@ func (r *round) edit(diffs []diff, present map[string]string, resolved map[crm.V
 }
 
 // questions lists the properties of a record to read before diffs are decided:
-// those whose present value decides. What a person's properties held before they
-// are first written is read along with them, and everything for a live plan.
+// those whose present value decides, what a person's properties hold before they
+// are first written, and everything for a live plan.
 func (r *round) questions(diffs []diff, person bool) []string {
 	names := asked(diffs)
-	if len(names) == 0 && !r.dry {
-		return nil
-	}
 	for _, d := range diffs {
 		first := person && untouched(d.applied)
 		if d.step != ask && (first || r.dry) {

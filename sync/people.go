@@ -29,11 +29,10 @@ func (r *round) findPeople(ctx context.Context) error {
 		case len(it.want.Person.Match) == 0:
 			r.orphan(it, "the call has no id, email or phone number to find anybody by")
 		default:
-			first := it.want.Person.Match[0]
-			if id := it.known[identityKey(first)]; !id.IsZero() {
-				r.attach(byRef, it, id.Ref, "known by "+label(first), nil)
-			} else {
+			if it.knownBy().IsZero() || len(it.unknown()) > 0 {
 				search = append(search, it)
+			} else {
+				r.attach(byRef, it, it.knownBy().Ref, it.howKnown(), nil)
 			}
 		}
 	}
@@ -46,6 +45,17 @@ func (r *round) findPeople(ctx context.Context) error {
 	}
 	r.group(byRef, unfound)
 	return nil
+}
+
+// knownBy is what the identity map says of the call's first match value, which
+// settles whose the call is.
+func (it *item) knownBy() store.Identity { return it.known[identityKey(it.want.Person.Match[0])] }
+
+func (it *item) howKnown() string { return "known by " + label(it.want.Person.Match[0]) }
+
+// unknown lists the match rules whose values the identity map has not met.
+func (it *item) unknown() []crm.Match {
+	return slices.DeleteFunc(slices.Clone(it.want.Person.Match), func(m crm.Match) bool { return !it.known[identityKey(m)].IsZero() })
 }
 
 // needsPerson reports whether anything of the call concerns a person.
@@ -113,12 +123,19 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 	queries := make([]crm.PersonQuery, len(items))
 	for i, it := range items {
 		queries[i] = crm.PersonQuery{Objects: it.want.Person.Objects, Match: it.want.Person.Match}
+		if !it.knownBy().IsZero() {
+			queries[i].Match = it.unknown()
+		}
 	}
 	answers, err := r.loop.destination.FindPeople(ctx, queries)
 	if err != nil {
 		return nil, err
 	}
 	for i, it := range items {
+		if id := it.knownBy(); !id.IsZero() {
+			r.attach(byRef, it, id.Ref, it.howKnown(), r.learn(it, answers[i]))
+			continue
+		}
 		pick := choose(it.want.Person, it.known, answers[i])
 		if pick.ref.IsZero() {
 			unfound = append(unfound, it)
@@ -131,6 +148,22 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 		}
 	}
 	return unfound, nil
+}
+
+// learn keeps whose the values are that the identity map had not met, of a call
+// whose person is settled: those that lead to nobody, which it returns, are that
+// person's.
+func (r *round) learn(it *item, found []crm.Candidate) (unused []crm.Match) {
+	for _, m := range it.unknown() {
+		hits := slices.DeleteFunc(slices.Clone(found), func(c crm.Candidate) bool { return c.Rule != m.Rule })
+		if len(hits) == 0 {
+			unused = append(unused, m)
+			continue
+		}
+		best := slices.MinFunc(hits, func(a, b crm.Candidate) int { return better(it.want.Person.Objects, a, b) })
+		r.setIdentity(identityKey(m), store.Identity{Ref: best.Ref, How: "found by " + label(m), At: r.now})
+	}
+	return unused
 }
 
 // A pick is the person chosen for a call, and why.

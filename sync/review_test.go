@@ -160,3 +160,76 @@ func TestGoneLinkIsNoGoneRecord(t *testing.T) {
 		}
 	})
 }
+
+// A pickyCRM refuses a search that has one of its queries in it.
+type pickyCRM struct{ *fakeCRM }
+
+func (p pickyCRM) FindPeople(ctx context.Context, queries []crm.PersonQuery) ([][]crm.Candidate, error) {
+	for _, q := range queries {
+		for _, m := range q.Match {
+			if strings.HasPrefix(m.Value, "odd") {
+				return nil, &crm.Error{Kind: crm.Permanent, Op: "contacts search", Status: 400, Code: "VALIDATION_ERROR"}
+			}
+		}
+	}
+	return p.fakeCRM.FindPeople(ctx, queries)
+}
+
+func TestRefusedQuestionFailsOnlyItsCall(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.runOn(pickyCRM{w.crm})
+		w.deliver(call("bad", "email", "odd@example.com", "callResult", result("x")))
+		for i := range 30 {
+			w.deliver(call("c"+string(rune('A'+i)), "phoneNumber", ann, "callResult", result("x")))
+		}
+		w.settle()
+		w.wantStatus("bad", store.Failed)
+		w.wantLive("calls", 30)
+		w.wantLive("contacts", 1)
+		if p := w.loop.Health().Phase; p != callsync.Running {
+			t.Errorf("phase is %s", p)
+		}
+	})
+}
+
+func TestSecondNumberIsLearnt(t *testing.T) {
+	for _, lag := range []time.Duration{0, 30 * time.Second} {
+		inWorld(t, func(w *world) {
+			w.crm.lag = lag
+			w.deliver(call("a1", "email", "ann@example.com", "callResult", result("x")))
+			w.settle()
+			time.Sleep(time.Hour)
+			w.deliver(call("a2", "email", "ann@example.com", "phoneNumber", ann, "callResult", result("x")))
+			time.Sleep(2 * time.Second)
+			w.deliver(call("b", "phoneNumber", ann, "callResult", result("x")))
+			w.settle()
+			w.wantLive("contacts", 1)
+			finds := w.crm.calls["find"]
+			w.deliver(call("a3", "email", "ann@example.com", "phoneNumber", ann, "callResult", result("x")))
+			w.settle()
+			if n := w.crm.calls["find"]; n != finds {
+				t.Errorf("searched again for values that are known")
+			}
+		})
+	}
+}
+
+func TestCorrectionGivesBackWhatAPersonHadSet(t *testing.T) {
+	inWorld(t, func(w *world) {
+		ref := crm.Ref{Object: "contacts", ID: "900"}
+		w.crm.records[ref] = &fakeRecord{props: map[string]string{"phone": ann, "score": "true"}}
+		w.deliver(call("c0", "phoneNumber", ann, "callResult", result("x")))
+		w.settle()
+		w.deliver(call("c1", "phoneNumber", ann, "score", "hot", "callResult", result("x")))
+		w.settle()
+		w.wantProp(ref, "score", "hot")
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x, corrected")))
+		w.settle()
+		w.wantProp(ref, "score", "true")
+		w.crm.wrote()
+		w.resync(store.Request{}, "c0", "c1")
+		if got := w.changed(); got != "" {
+			t.Errorf("resync wrote %q", got)
+		}
+	})
+}

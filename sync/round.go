@@ -59,15 +59,50 @@ func (l *Loop) round(ctx context.Context, ids []string) (*round, error) {
 		if isJournal(err) {
 			return nil, err
 		}
+		if rest := r.openItems(); crm.KindOf(err) == crm.Permanent && len(rest) > 1 {
+			return r, r.divide(ctx, rest)
+		}
 		r.stop(err)
 		break
 	}
 	return r, r.settle(ctx)
 }
 
+func (r *round) openItems() []*item {
+	return slices.DeleteFunc(slices.Clone(r.items), func(it *item) bool { return !it.open() })
+}
+
+// divide settles what is decided and gives the rest two rounds of its own, when
+// the CRM refused a question about all of them because of one: halving finds it,
+// and the others go through.
+func (r *round) divide(ctx context.Context, rest []*item) error {
+	r.items = slices.DeleteFunc(r.items, (*item).open)
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	for half := range slices.Chunk(rest, (len(rest)+1)/2) {
+		ids := make([]string, len(half))
+		for i, it := range half {
+			ids[i] = it.id()
+		}
+		sub, err := r.loop.round(ctx, ids)
+		if err != nil {
+			return err
+		}
+		r.items = append(r.items, sub.items...)
+		r.wrote += sub.wrote
+		if sub.trouble != nil {
+			r.note(sub.trouble)
+		}
+	}
+	return nil
+}
+
 // stop records on every open call an error that stopped a whole stage.
 func (r *round) stop(err error) {
-	r.note(err)
+	if crm.KindOf(err) != crm.Permanent {
+		r.note(err)
+	}
 	for _, it := range r.items {
 		if it.open() {
 			it.fail(r.now, "", err)

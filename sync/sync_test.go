@@ -145,10 +145,10 @@ func TestKnownIDOutranksEmail(t *testing.T) {
 			t.Errorf("c1 chose %+v, want 901", c)
 		}
 		// Somebody found by id says nothing about whose the email is.
-		w.deliver(call("c2", "contactId", "901", "email", "bob@example.com", "callResult", result("hi")))
-		w.settle()
 		bob := crm.Ref{Object: "contacts", ID: "902"}
 		w.crm.records[bob] = &fakeRecord{props: map[string]string{"email": "bob@example.com"}}
+		w.deliver(call("c2", "contactId", "901", "email", "bob@example.com", "callResult", result("hi")))
+		w.settle()
 		w.deliver(call("c3", "email", "bob@example.com", "callResult", result("hi")))
 		w.settle()
 		if c := w.state("c3").Person; c.ID != "902" {

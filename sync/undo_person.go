@@ -173,6 +173,7 @@ func (u *undoing) restore(ctx context.Context, fields []crm.Field, present map[s
 	for _, f := range fields {
 		a := u.who.known.Properties[f.Name]
 		top, claimed := u.who.known.Top(f.Name)
+		held := a.Kept == keptWritten || f.Write == crm.IfEmpty && a.Kept == "" // the first to come stays
 		f.Write = crm.IfUnchanged
 		f.Value = top.Value
 		switch {
@@ -183,7 +184,8 @@ func (u *undoing) restore(ctx context.Context, fields []crm.Field, present map[s
 			continue
 		case claimed && a.Call != u.it.id() && a.Kept == "" && !a.Unsure:
 			continue // another call's value stands there
-		case claimed && a.Kept == keptWritten && u.backed(f.Name, a.Wrote):
+		case claimed && held && !a.Unsure && u.backed(f.Name, wrote(a)):
+			a.Kept, a.Wrote = keptWritten, wrote(a)
 			a.Value, a.Call, a.At = top.Value, top.Call, top.At
 			if a.Value == a.Wrote {
 				a.Kept, a.Wrote = "", crm.Value{}

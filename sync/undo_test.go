@@ -114,19 +114,19 @@ func TestUndoGivesBackWhatStoodBefore(t *testing.T) {
 	})
 }
 
-func TestUndoWithoutKnowingWhatStoodBefore(t *testing.T) {
+func TestUndoKnowsWhatAnAlwaysWrittenValueReplaced(t *testing.T) {
 	inWorld(t, func(w *world) {
 		old := crm.Ref{Object: "contacts", ID: "900"}
 		w.crm.records[old] = &fakeRecord{props: map[string]string{"email": "ann@example.com", "score": "cold"}}
 		w.deliver(call("c1", "email", "ann@example.com", "callResult", result("x")))
 		w.settle()
-		// Now the email is settled, and nothing has to be read to write the score.
+		// Now the email is settled, and only what the score replaces is read.
 		w.deliver(call("c2", "email", "ann@example.com", "score", "hot", "callResult", result("x")))
 		w.settle()
 		w.wantProp(old, "score", "hot")
 		w.crm.wrote()
-		w.undo("c2", "contact score: not known")
-		w.wantProp(old, "score", "hot")
+		w.undo("c2")
+		w.wantProp(old, "score", "cold")
 	})
 }
 
