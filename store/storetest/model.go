@@ -44,6 +44,7 @@ func testModel(t *testing.T, open Open) {
 			"list":      m.listAny,
 			"log":       m.logAny,
 			"revisions": m.revisionsAny,
+			"erase":     m.eraseAny,
 		})
 	})
 }
@@ -212,6 +213,37 @@ func (m *machine) loadAny(r *rapid.T) {
 	m.loaded[destination] = map[string]store.State{}
 	for _, w := range works {
 		m.loaded[destination][w.Call.ID] = w.State
+	}
+}
+
+// eraseAny erases a call. No round is under way then, so that none takes it
+// along.
+func (m *machine) eraseAny(r *rapid.T) {
+	id := draw(r, modelCalls, "call")
+	got, err := m.Erase(m.ctx(), store.Erasure{Calls: []string{id}})
+	if err != nil {
+		r.Fatal(err)
+	}
+	var want store.Erased
+	if c := m.calls[id]; c != nil {
+		want = store.Erased{Calls: 1, Bodies: len(c.revisions), States: len(c.states)}
+		for _, records := range c.records {
+			want.Records += len(records)
+		}
+	}
+	m.log = slices.DeleteFunc(m.log, func(d store.Delivery) bool {
+		if d.CallID != id {
+			return false
+		}
+		want.Deliveries++
+		return true
+	})
+	if got != want {
+		r.Fatalf("erased %+v, want %+v", got, want)
+	}
+	delete(m.calls, id)
+	for _, loaded := range m.loaded {
+		delete(loaded, id)
 	}
 }
 
