@@ -286,11 +286,7 @@ func (e *Engine) tell(ctx context.Context, t *target, now time.Time) {
 	t.failures = 0
 	t.next = now.Add(e.set.Interval)
 	for _, p := range slices.Concat(n.fresh, n.open) {
-		since := e.known[p.key()].since
-		if told, ok := t.said[p.key()]; ok {
-			since = told.Since
-		}
-		t.said[p.key()] = said{p, since, now}
+		t.said[p.key()] = said{p, e.known[p.key()].since, now}
 	}
 	for _, p := range n.resolved {
 		delete(t.said, p.key())

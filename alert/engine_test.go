@@ -64,8 +64,9 @@ func (i *inbox) setDown(down bool) {
 
 // A memory is what is left after a restart.
 type memory struct {
-	mu   sync.Mutex
-	kept map[string]string
+	mu     sync.Mutex
+	kept   map[string]string
+	writes int
 }
 
 func (m *memory) Get(_ context.Context, name string) (string, error) {
@@ -78,6 +79,7 @@ func (m *memory) Set(_ context.Context, name, value string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kept[name] = value
+	m.writes++
 	return nil
 }
 
@@ -279,6 +281,13 @@ func TestARestartNeitherRepeatsNorForgets(t *testing.T) {
 		_, stop = s.run(t, s.settings())
 		defer stop()
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.inbox.mu.Lock()
+		body := s.inbox.got[0].Body
+		s.inbox.mu.Unlock()
+		if !strings.Contains(body, "(after 1h0") {
+			t.Errorf("how long it was is forgotten: %s", body)
+		}
 		told(t, s.inbox, "resolved: destination stopped (hubspot), 1 still open")
 	})
 }
@@ -303,6 +312,48 @@ func TestOneReceiverOutOfReach(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		told(t, s.inbox, "resolved: destination stopped (hubspot), 1 still open")
 		told(t, far, "destination stopped (salesforce)")
+	})
+}
+
+func TestASecondOutageIsTriedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSituation()
+		_, stop := s.run(t, s.settings())
+		defer stop()
+		for range 2 {
+			s.inbox.setDown(true)
+			s.blocked("hubspot")
+			time.Sleep(10 * time.Minute) // attempts have become rare
+			s.inbox.setDown(false)
+			time.Sleep(15 * time.Minute)
+			told(t, s.inbox, "destination stopped (hubspot)")
+			s.inbox.setDown(true)
+			s.fine("hubspot")
+			time.Sleep(45 * time.Second) // the first attempt has failed
+			s.inbox.setDown(false)
+			time.Sleep(time.Minute)
+			told(t, s.inbox, "resolved: destination stopped (hubspot)")
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
+// What has not changed is not written to the journal again.
+func TestTheJournalIsWrittenToSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSituation()
+		_, stop := s.run(t, s.settings())
+		defer stop()
+		time.Sleep(time.Hour)
+		s.blocked("hubspot")
+		time.Sleep(time.Hour)
+		s.fine("hubspot")
+		time.Sleep(time.Hour)
+		s.memory.mu.Lock()
+		defer s.memory.mu.Unlock()
+		if s.memory.writes != 2 || s.memory.kept["alerts"] != "" {
+			t.Errorf("%d writes; %q is left", s.memory.writes, s.memory.kept["alerts"])
+		}
 	})
 }
 

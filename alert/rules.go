@@ -24,7 +24,7 @@ type rules struct {
 	unauthorized, unwritten recent
 }
 
-// recent follows a counter that starts from zero with the daemon.
+// recent follows a counter that, like the engine, starts with the daemon.
 type recent struct {
 	count int64     // as last seen
 	since int64     // before the present series of rises
@@ -36,9 +36,6 @@ type recent struct {
 func (r *recent) rises(count int64, now time.Time) int64 {
 	if now.Sub(r.rose) >= quiet {
 		r.since = r.count
-	}
-	if count < r.count { // the daemon began anew
-		r.count, r.since = 0, 0
 	}
 	if count > r.count {
 		r.count, r.rose = count, now

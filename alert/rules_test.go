@@ -248,8 +248,21 @@ func TestEveryRule(t *testing.T) {
 	}
 }
 
-// A wrong key that goes on is one problem; after a daemon's restart the counter
-// begins anew.
+// A call on its way is no problem until it has been for too long.
+func TestACallMayTakeAWhile(t *testing.T) {
+	h := newHouse(t)
+	h.deliver("call.1", store.Pending)
+	h.pass(15 * time.Minute)
+	if m := h.message(); m != nil {
+		t.Fatalf("too early: %v", m)
+	}
+	h.pass(time.Minute)
+	if m := h.message(); !strings.Contains(m["title"], "calls late (hubspot)") {
+		t.Fatalf("the webhook got %v", m)
+	}
+}
+
+// A wrong key that goes on is one problem.
 func TestRejectionsThatGoOn(t *testing.T) {
 	h := newHouse(t)
 	for range 12 {
