@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -24,21 +25,37 @@ import (
 func TestFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
 		fed := 0
 		var sick error
 		var hang chan struct{}
+		become := func(illness error, hanging chan struct{}) {
+			mu.Lock()
+			defer mu.Unlock()
+			sick, hang = illness, hanging
+		}
 		alive := func(context.Context) error {
-			if hang != nil {
-				<-hang
+			mu.Lock()
+			wait, err := hang, sick
+			mu.Unlock()
+			if wait != nil {
+				<-wait
 			}
-			return sick
+			return err
 		}
 		send := func(variables ...string) error {
 			if !slices.Equal(variables, []string{"WATCHDOG=1"}) {
 				t.Errorf("sent %q", variables)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			fed++
 			return nil
+		}
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return fed
 		}
 		done := make(chan struct{})
 		go func() {
@@ -46,28 +63,29 @@ func TestFeed(t *testing.T) {
 			feed(ctx, time.Minute, alive, send, slog.New(slog.DiscardHandler))
 		}()
 		during := func(d time.Duration) int {
-			before := fed
+			before := count()
 			time.Sleep(d)
 			synctest.Wait()
-			return fed - before
+			return count() - before
 		}
 		if n := during(10*time.Minute + time.Second); n < 30 || n > 31 {
 			t.Errorf("fed %d times in ten minutes", n)
 		}
-		sick = errors.New("the journal does not answer")
+		become(errors.New("the journal does not answer"), nil)
 		if n := during(10 * time.Minute); n != 0 {
 			t.Errorf("fed %d times while sick", n)
 		}
-		sick = nil
+		become(nil, nil)
 		if n := during(10 * time.Minute); n < 29 {
 			t.Errorf("fed %d times after that", n)
 		}
-		hang = make(chan struct{})
+		stuck := make(chan struct{})
+		become(nil, stuck)
 		if n := during(10 * time.Minute); n > 1 {
 			t.Errorf("fed %d times while the check hangs", n)
 		}
-		close(hang)
-		hang = nil
+		become(nil, nil)
+		close(stuck)
 		if n := during(10 * time.Minute); n < 29 {
 			t.Errorf("fed %d times after that", n)
 		}
