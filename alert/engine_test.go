@@ -276,6 +276,8 @@ func TestARestartNeitherRepeatsNorForgets(t *testing.T) {
 		s.blocked("hubspot")
 		time.Sleep(time.Hour)
 		told(t, s.inbox)
+		time.Sleep(24 * time.Hour)
+		told(t, s.inbox, "2 problems still open")
 		stop()
 		s.fine("hubspot")
 		_, stop = s.run(t, s.settings())
@@ -285,7 +287,7 @@ func TestARestartNeitherRepeatsNorForgets(t *testing.T) {
 		s.inbox.mu.Lock()
 		body := s.inbox.got[0].Body
 		s.inbox.mu.Unlock()
-		if !strings.Contains(body, "(after 1h0") {
+		if !strings.Contains(body, "(after 25h0") {
 			t.Errorf("how long it was is forgotten: %s", body)
 		}
 		told(t, s.inbox, "resolved: destination stopped (hubspot), 1 still open")
