@@ -220,6 +220,39 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
+// TestReadmeDemo compares the demo with what the README shows of it: the ports,
+// the time and the requests it takes differ from run to run.
+func TestReadmeDemo(t *testing.T) {
+	var shown string
+	for _, f := range fences(t, "../../README.md") {
+		for _, c := range commandsIn(f.text) {
+			if c.line == "go run ./cmd/callsync demo" {
+				shown = c.shown
+			}
+		}
+	}
+	if shown == "" {
+		t.Fatal("the README does not show the demo")
+	}
+	out, err := exec.Command("callsync", "demo").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ports := regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	took := regexp.MustCompile(`\bin \d+(\.\d+)?m?s\b`)
+	counts := regexp.MustCompile(`\d+ requests`)
+	requests := regexp.MustCompile(`(?s)That took .*?\n\n`)
+	same := func(s string) string {
+		s = counts.ReplaceAllString(s, "… requests")
+		s = requests.ReplaceAllString(ports.ReplaceAllString(s, "127.0.0.1:PORT"), "That took …\n\n")
+		s = took.ReplaceAllString(s, "in …")
+		return columnGap.ReplaceAllString(s, "  ")
+	}
+	if got, want := same(string(out)), same(shown); got != want {
+		t.Errorf("%s\n\ncallsync demo shows\n%s", firstDifference(want, got), out)
+	}
+}
+
 // usualPorts are those the documents use.
 var usualPorts = []string{"8801", "8802", "8080"}
 
