@@ -61,6 +61,7 @@ func TestSight(t *testing.T) {
 		{email, `{"callId":"c","callResult":{"followUpMeetingDetails":{"hostEmail":"jane@example.com"}}}`, mentioned},
 		{email, `{"callId":"c","jane@example.com":true}`, mentioned},
 		{email, `["jane@example.com"]`, theirs},
+		{phone, `[14155550123]`, theirs},
 		{Subject{Call: "call.1"}, `{"callId":"call.1"`, mentioned},
 		{Subject{Call: "call.1"}, `{"callId":"call.10"`, absent},
 	}

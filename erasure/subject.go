@@ -98,7 +98,9 @@ func (m *matcher) body(body []byte) sight {
 		return m.within(call.Raw, "")
 	}
 	var v any
-	if json.Unmarshal(body, &v) == nil {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if dec.Decode(&v) == nil && !dec.More() {
 		return m.within(v, "")
 	}
 	return min(m.text(string(body)), mentioned)
@@ -107,13 +109,27 @@ func (m *matcher) body(body []byte) sight {
 // mayHold tells most bodies that do not name the subject without the cost of
 // parsing them. An escape may hide any character.
 func (m *matcher) mayHold(body []byte) bool {
-	if bytes.Contains(body, []byte(`\u`)) {
+	if bytes.Contains(body, []byte(`\u`)) || m.email != "" && bytes.IndexByte(body, '\\') >= 0 && strings.Contains(m.email, "/") {
 		return true
 	}
 	if m.email != "" {
 		return bytes.Contains(bytes.ToLower(body), []byte(m.email))
 	}
-	return m.spoken(string(body), 0)
+	var run []byte // of digits, whatever stands between them in a value
+	for _, r := range string(body) {
+		switch {
+		case r >= '0' && r <= '9':
+			run = append(run, byte(r))
+			if bytes.HasSuffix(run, []byte(m.phone.National)) {
+				return true
+			}
+		case r == '"':
+			run = run[:0]
+		case r > unicode.MaxASCII && unicode.IsDigit(r):
+			return true // in another script: worth a closer look
+		}
+	}
+	return false
 }
 
 // ofOthers are the fields that name callsync's own people and lines.
@@ -160,7 +176,7 @@ func (m *matcher) text(s string) sight {
 		if p, ok := crm.ParsePhone(s, m.region); ok && p.E164 == m.phone.E164 && alone(s) {
 			return theirs
 		}
-		if m.spoken(s, leastDigits) {
+		if m.spoken(s) {
 			return mentioned
 		}
 	}
@@ -196,11 +212,10 @@ func partOfAddress(r rune) bool {
 }
 
 // spoken reports whether the number's digits stand in a text, in any punctuation
-// and with or without its country code. Numbers shorter than least are not
-// looked for.
-func (m *matcher) spoken(s string, least int) bool {
+// and with or without its country code. Short numbers are not looked for.
+func (m *matcher) spoken(s string) bool {
 	want := m.phone.National
-	if len(want) < least {
+	if len(want) < leastDigits {
 		return false
 	}
 	var run []byte
@@ -211,8 +226,6 @@ func (m *matcher) spoken(s string, least int) bool {
 			if bytes.HasSuffix(run, []byte(want)) {
 				return true
 			}
-		case r > unicode.MaxASCII && unicode.IsDigit(r) && least == 0:
-			return true // in another script: worth a closer look
 		case strings.ContainsRune("+.()/ \u00a0\u2009", r), unicode.Is(unicode.Pd, r):
 		default:
 			run = run[:0]
