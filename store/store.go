@@ -363,6 +363,9 @@ type Identity struct {
 	// when the request was last about to be sent.
 	Key    string    `json:"key,omitempty"`
 	Intent time.Time `json:"intent,omitzero"`
+	// Call is the call that taught it, where no search did: its person was found
+	// by another value, and this one led to nobody.
+	Call string `json:"call,omitempty"`
 	// How is how the person was found: "created", "email", "phone", …
 	How string    `json:"how,omitempty"`
 	At  time.Time `json:"at,omitzero"`

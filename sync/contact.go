@@ -3,6 +3,7 @@ package sync
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -10,88 +11,6 @@ import (
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/store"
 )
-
-// A want is the value a person's property should have: that of the claim which
-// wins.
-type want struct {
-	field crm.Field
-	call  string // whose claim it is; "" when nobody claims the property
-	at    time.Time
-}
-
-// stake puts the claims of a person's calls in place, withdraws those of calls
-// that left for somebody else, and returns what the properties concerned should
-// now be. object is the person's type, which some fields are limited to.
-func stake(p *store.Person, object string, calls, left []*item) []want {
-	touched := map[string]crm.Field{}
-	var order []string
-	touch := func(f crm.Field) {
-		if _, seen := touched[f.Name]; !seen {
-			order = append(order, f.Name)
-		}
-		touched[f.Name] = f
-	}
-	for _, it := range left {
-		for _, f := range claimedBy(p, it.id()) {
-			touch(f)
-			p.Stake(f.Name, store.Claim{Call: it.id()})
-		}
-	}
-	for _, it := range calls {
-		for _, f := range it.want.Person.Fields {
-			if f.Object != "" && f.Object != object {
-				continue
-			}
-			touch(f)
-			p.Stake(f.Name, store.Claim{Value: f.Value, Write: f.Write, Call: it.id(), At: it.want.At.UTC()})
-		}
-	}
-	wants := make([]want, len(order))
-	for i, name := range order {
-		f := touched[name]
-		f.Value = crm.Value{}
-		top, ok := p.Top(name)
-		if ok {
-			f.Value, f.Write = top.Value, top.Write
-		}
-		wants[i] = want{f, top.Call, top.At}
-	}
-	return wants
-}
-
-// claimedBy lists the properties that a call claims, or of which its value is the
-// one last applied: its claim may be withdrawn already while the CRM was not
-// told yet.
-func claimedBy(p *store.Person, call string) []crm.Field {
-	var fields []crm.Field
-	for _, name := range slices.Sorted(maps.Keys(p.Claims)) {
-		i := slices.IndexFunc(p.Claims[name], func(c store.Claim) bool { return c.Call == call })
-		if i >= 0 {
-			fields = append(fields, crm.Field{Name: name, Write: p.Claims[name][i].Write})
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Properties)) {
-		known := slices.ContainsFunc(fields, func(f crm.Field) bool { return f.Name == name })
-		if p.Properties[name].Call == call && !known {
-			fields = append(fields, crm.Field{Name: name, Write: crm.IfUnchanged})
-		}
-	}
-	return fields
-}
-
-// diffWants compares what a person's properties should be with what was last
-// applied.
-func diffWants(wants []want, applied map[string]store.Applied, force bool) []diff {
-	return compareAll(fieldsOf(wants), applied, force)
-}
-
-func fieldsOf(wants []want) []crm.Field {
-	fields := make([]crm.Field, len(wants))
-	for i, w := range wants {
-		fields[i] = w.field
-	}
-	return fields
-}
 
 // A contactEdit is one person's part in a round's writes.
 type contactEdit struct {
@@ -135,6 +54,9 @@ func (ce *contactEdit) underway(applied map[string]store.Applied) map[string]sto
 func (r *round) decidePeople(ctx context.Context) ([]*contactEdit, error) {
 	r.unite()
 	r.partings()
+	if err := r.unlearn(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.loadPeople(ctx); err != nil {
 		return nil, err
 	}
@@ -168,12 +90,18 @@ func (r *round) decidePeople(ctx context.Context) ([]*contactEdit, error) {
 }
 
 // writePeople brings the people of the round up to date, creating those who are
-// missing.
+// missing. A value that the CRM refuses is left out, and the rest sent again.
 func (r *round) writePeople(ctx context.Context) error {
 	edits, err := r.decidePeople(ctx)
-	if err != nil {
-		return err
+	for err == nil && len(edits) > 0 {
+		edits, err = r.sendPeople(ctx, edits)
 	}
+	return err
+}
+
+// sendPeople writes edits and returns those of which a refused value was taken
+// out.
+func (r *round) sendPeople(ctx context.Context, edits []*contactEdit) (again []*contactEdit, err error) {
 	var changes []crm.Change
 	var sent []*contactEdit
 	for _, ce := range edits {
@@ -185,17 +113,19 @@ func (r *round) writePeople(ctx context.Context) error {
 		r.contactApplied(ce)
 	}
 	if len(changes) == 0 {
-		return nil
+		return nil, nil
 	}
 	r.keepChoices()
 	if err := r.flush(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	for i, res := range r.write(ctx, changes) {
-		r.contactResult(sent[i], res)
+		if r.contactResult(sent[i], res) {
+			again = append(again, sent[i])
+		}
 	}
 	r.keepChoices()
-	return nil
+	return again, nil
 }
 
 // unite makes one person of two that turned out to be the same record.
@@ -214,62 +144,6 @@ func (r *round) unite() {
 		first.others = merge(first.others, p.others)
 		return true
 	})
-}
-
-// partings finds the calls that belong to somebody else than when they were last
-// synced, such as after a corrected number: their claims on the person they left
-// are withdrawn.
-func (r *round) partings() {
-	byRef := map[crm.Ref]*person{}
-	for _, p := range r.people {
-		byRef[p.ref] = p
-	}
-	for _, it := range r.items {
-		if !it.open() && (it.outcome.status != store.Skipped || it.work.State.Revision == it.work.Call.Revision) {
-			continue
-		}
-		for _, old := range it.former() {
-			p := byRef[old]
-			if p == nil {
-				p = &person{ref: old, keys: map[string]bool{}}
-				byRef[old] = p
-				r.people = append(r.people, p)
-			}
-			p.left = append(p.left, it)
-		}
-	}
-}
-
-// former lists the people the call was attached to before.
-func (it *item) former() []crm.Ref {
-	former := it.work.State.Left
-	if old := it.work.State.Person; old != nil {
-		former = append(slices.Clone(former), old.Ref)
-	}
-	return slices.DeleteFunc(slices.Clone(former), func(ref crm.Ref) bool {
-		return ref.IsZero() || it.person != nil && it.person.ref == ref
-	})
-}
-
-// keepChoices records whom calls are attached to before anything is written
-// because of it, so that a later correction knows whom to take them from.
-func (r *round) keepChoices() {
-	for _, it := range r.items {
-		p := it.person
-		if !it.open() || p == nil || p.ref.IsZero() {
-			continue
-		}
-		if old := it.state.Person; old != nil && old.Ref == p.ref {
-			continue
-		}
-		it.state.Left, it.state.Person = it.former(), p.choice()
-		s := it.work.State
-		s.Left, s.Person = it.state.Left, it.state.Person
-		if r.pending.States == nil {
-			r.pending.States = map[string]store.State{}
-		}
-		r.pending.States[it.id()] = s
-	}
 }
 
 func (r *round) loadPeople(ctx context.Context) error {
@@ -305,34 +179,6 @@ func (r *round) loadPeople(ctx context.Context) error {
 	return nil
 }
 
-// forward has calls that left somebody who has become another since, and took
-// their claims along, leave that other one. A call that went along itself has
-// left nobody.
-func (r *round) forward(known map[crm.Ref]store.Person) {
-	leavers := map[crm.Ref][]*item{}
-	r.people = slices.DeleteFunc(r.people, func(p *person) bool {
-		to := known[p.ref].MovedTo
-		if len(p.calls) > 0 || to.IsZero() {
-			return false
-		}
-		for _, it := range p.left {
-			if it.person == nil || it.person.ref != to {
-				leavers[to] = append(leavers[to], it)
-			}
-		}
-		return true
-	})
-	for to, left := range leavers {
-		i := slices.IndexFunc(r.people, func(p *person) bool { return p.ref == to })
-		if i < 0 {
-			i = len(r.people)
-			r.people = append(r.people, &person{ref: to, keys: map[string]bool{}})
-		}
-		p := r.people[i]
-		p.left = append(p.left, left...)
-	}
-}
-
 // contactDiffs compares what the calls want of each person with what was last
 // applied, and lists what has to be read to decide.
 func (r *round) contactDiffs() ([]*contactEdit, reading) {
@@ -346,8 +192,7 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 		before := maps.Clone(p.applied.Claims)
 		ce := &contactEdit{person: p, wants: stake(&p.applied, cmp.Or(p.ref.Object, p.object), calls, p.left)}
 		p.changed = p.changed || !maps.EqualFunc(before, p.applied.Claims, slices.Equal)
-		force := slices.ContainsFunc(calls, func(it *item) bool { return it.work.State.Force })
-		ce.diffs = diffWants(ce.wants, p.applied.Properties, force)
+		ce.diffs = diffWants(ce.wants, p.applied.Properties, calls)
 		p.unclaim(ce.wants, ce.diffs)
 		if p.ref.IsZero() {
 			for i := range ce.diffs {
@@ -382,30 +227,6 @@ func contactLookups(edits []*contactEdit) []diff {
 		all = append(all, ce.diffs...)
 	}
 	return all
-}
-
-// follow deals with somebody who is no longer where they were. It reports
-// whether p still stands.
-func (r *round) follow(p *person, snap crm.Snapshot) bool {
-	if snap.Gone {
-		r.dropPerson(p, "the contact was deleted in the CRM; looking for them anew")
-		return false
-	}
-	if snap.Ref == p.ref || snap.Ref.IsZero() {
-		return true
-	}
-	r.move(p.ref, snap.Ref)
-	for key := range p.keys {
-		r.setIdentity(key, store.Identity{Ref: snap.Ref, How: "merged", At: r.now})
-	}
-	const why = "the contact was merged into another"
-	p.each(func(it *item) { it.retry(why) })
-	for _, it := range p.left { // they have not been told yet
-		if it.open() || it.outcome.status == store.Skipped {
-			it.outcome = outcome{again: true, reason: why}
-		}
-	}
-	return false
 }
 
 // contactChange is the request for one person; for a new one it also records the
@@ -453,28 +274,27 @@ func (r *round) contactApplied(ce *contactEdit) {
 	}
 }
 
-func (r *round) contactResult(ce *contactEdit, res crm.Result) {
+// contactResult records what came of one person's change. It reports whether the
+// change is to be sent again, without a value that was refused.
+func (r *round) contactResult(ce *contactEdit, res crm.Result) (again bool) {
 	p := ce.person
 	if res.Err == nil {
 		if p.ref.IsZero() {
 			r.created(p, crm.Ref{Object: p.object, ID: res.ID})
 			p.applied.Properties = nil
 		}
-		ce.edit.leaveOut(res.Skipped)
 		r.contactApplied(ce)
-		return
+		return false
 	}
 	switch kind := crm.KindOf(res.Err); {
 	case kind == crm.Exists && p.ref.IsZero():
 		r.adopt(p, res.Err)
 	case kind == crm.Gone:
 		r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
-	case kind == crm.Permanent && p.ref.IsZero():
-		for key := range p.keys { // refused: nobody was created
-			r.setIdentity(key, store.Identity{})
+	case kind == crm.Permanent || kind == crm.Exists:
+		if r.takeOut(ce, res.Err) {
+			return true
 		}
-		p.each(func(it *item) { it.fail(r.now, "contact", res.Err) })
-	case kind == crm.Permanent:
 		r.blame(ce, res.Err)
 	default:
 		p.each(func(it *item) { it.fail(r.now, "contact", res.Err) })
@@ -482,21 +302,88 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) {
 			it.fail(r.now, "contact", res.Err)
 		}
 	}
+	return false
 }
 
-// blame fails the calls whose values the CRM will not have; all of the person's
-// calls when the values came from none of this round.
+// takeOut leaves the value that the CRM refused out of an edit. The call it came
+// from fails in the end, when everything else of it is written. ok is false when
+// the CRM does not say which value it is.
+func (r *round) takeOut(ce *contactEdit, err error) (ok bool) {
+	name := refused(ce, err)
+	i := slices.IndexFunc(ce.diffs, func(d diff) bool { return d.field.Name == name })
+	if i < 0 {
+		return false
+	}
+	delete(ce.edit.send, name)
+	ce.edit.applied[name] = keep(ce.diffs[i], keptRefused)
+	problem := problemOf(r.now, "contact", err)
+	problem.Kind = crm.Permanent
+	for _, w := range ce.wants {
+		if w.field.Name != name {
+			continue
+		}
+		ce.person.each(func(it *item) {
+			if it.id() == w.call {
+				it.refusal = problem
+			}
+		})
+	}
+	return true
+}
+
+// refused is the property among those sent whose value the CRM will not have: the
+// one it names, the only one there is, or, when somebody else has it already, the
+// one that people are found by.
+func refused(ce *contactEdit, err error) string {
+	var e *crm.Error
+	if errors.As(err, &e) {
+		if _, sent := ce.edit.send[e.Property]; sent {
+			return e.Property
+		}
+	}
+	if len(ce.edit.send) == 1 {
+		for name := range ce.edit.send {
+			return name
+		}
+	}
+	if crm.KindOf(err) != crm.Exists {
+		return ""
+	}
+	for _, it := range ce.person.calls {
+		for _, m := range it.want.Person.Match {
+			if _, sent := ce.edit.send[m.Property]; sent && m.Kind == crm.MatchEmail {
+				return m.Property
+			}
+		}
+	}
+	return ""
+}
+
+// blame deals with a refusal that does not say which value it is about. The calls
+// whose values were sent fail, and claim them no more; when none of those is in
+// the round, the person's calls try again without.
 func (r *round) blame(ce *contactEdit, err error) {
+	p := ce.person
+	if p.ref.IsZero() {
+		for key := range p.keys { // refused: nobody was created
+			r.setIdentity(key, store.Identity{})
+		}
+		p.each(func(it *item) { it.fail(r.now, "contact", err) })
+		return
+	}
 	guilty := map[string]bool{}
 	for _, w := range ce.wants {
 		if _, sent := ce.edit.send[w.field.Name]; sent {
 			guilty[w.call] = true
+			p.applied.Stake(w.field.Name, store.Claim{Call: w.call})
 		}
 	}
-	hit := slices.ContainsFunc(ce.person.calls, func(it *item) bool { return it.open() && guilty[it.id()] })
-	ce.person.each(func(it *item) {
-		if !hit || guilty[it.id()] {
+	r.setPerson(p.ref, p.applied)
+	p.each(func(it *item) {
+		if guilty[it.id()] {
 			it.fail(r.now, "contact", err)
+		} else {
+			it.retry("the CRM refused what another call wants of the contact")
 		}
 	})
 }

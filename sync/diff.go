@@ -26,6 +26,7 @@ const (
 	keptEdited  = "a person changed it in the CRM"
 	keptOut     = "the CRM takes it only when the record is created, or only afterwards"
 	keptUnknown = "the CRM does not know it" // a lookup; asked again at every sync
+	keptRefused = "the CRM refused it"       // sent again when the call that wants it is synced
 )
 
 // A diff is one property that is not as it should be.

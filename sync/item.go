@@ -20,6 +20,9 @@ type item struct {
 	// values, by identity key.
 	known   map[string]store.Identity
 	outcome outcome
+	// refusal is why a value of the call could not be written to its person,
+	// while the rest was.
+	refusal *store.Problem
 }
 
 func (it *item) id() string { return it.work.Call.ID }

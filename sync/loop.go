@@ -33,6 +33,7 @@ type Mapping interface {
 // A Journal is what a loop needs of the journal.
 type Journal interface {
 	store.Queue
+	Revisions(ctx context.Context, callID string) ([]store.Revision, error)
 	Get(ctx context.Context, name string) (string, error)
 	Set(ctx context.Context, name, value string) error
 	// Calls finds out who else a person belongs to, before they are archived.

@@ -104,7 +104,7 @@ func (r *round) attach(byRef map[crm.Ref]*person, it *item, ref crm.Ref, how str
 	for _, m := range unused {
 		key := identityKey(m)
 		if !p.keys[key] && it.known[key].Ref != ref {
-			r.setIdentity(key, store.Identity{Ref: ref, How: how, At: r.now})
+			r.setIdentity(key, store.Identity{Ref: ref, Call: it.id(), How: how, At: r.now})
 		}
 		p.keys[key] = true
 	}

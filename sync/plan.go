@@ -113,7 +113,7 @@ func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
 		known := applied[c.Ref]
 		known.Claims = maps.Clone(known.Claims)
 		wants := stake(&known, c.Object, []*item{it}, nil)
-		pp.Changes = changesOf(diffWants(wants, known.Properties, it.work.State.Force))
+		pp.Changes = changesOf(diffWants(wants, known.Properties, []*item{it}))
 		pp.Op = opOf(pp.Changes)
 		return pp
 	}

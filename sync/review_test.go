@@ -233,3 +233,106 @@ func TestCorrectionGivesBackWhatAPersonHadSet(t *testing.T) {
 		}
 	})
 }
+
+// refuseTitle has the CRM refuse a title, and say so or not.
+func (w *world) refuseTitle(named bool) {
+	w.crm.refuse = func(c crm.Change) error {
+		if c.Object != "contacts" || c.Properties["title"].Text != "BAD" {
+			return nil
+		}
+		e := &crm.Error{Kind: crm.Permanent, Op: "contacts write", Status: 400, Code: "INVALID", Hint: "mend it"}
+		if named {
+			e.Property = "title"
+		}
+		return e
+	}
+}
+
+func TestRefusedValueFailsOnlyItsCall(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		inWorld(t, func(w *world) {
+			if known {
+				w.deliver(call("first", "phoneNumber", ann, "callResult", result("x")))
+				w.settle()
+			}
+			w.refuseTitle(true)
+			w.deliver(call("good", "phoneNumber", ann, "callResult", result("x")),
+				call("bad", "scheduledAt", "2025-01-02T00:00:00Z", "phoneNumber", ann, "title", "BAD", "score", "optedout", "callResult", result("x")))
+			w.settle()
+			w.wantStatus("good", store.Synced)
+			w.wantStatus("bad", store.Failed)
+			contact := w.wantLive("contacts", 1)[0]
+			w.wantProp(contact, "score", "optedout")
+			if p := w.state("bad").Problem; p == nil || p.Code != "INVALID" || p.Hint == "" {
+				t.Errorf("problem %+v does not explain", p)
+			}
+			calls := len(w.wantLive("calls", map[bool]int{true: 3, false: 2}[known]))
+			// Later calls of the person are not held up by it.
+			w.crm.wrote()
+			w.deliver(call("later", "scheduledAt", "2025-03-02T00:00:00Z", "phoneNumber", ann, "callResult", result("x")))
+			w.settle()
+			w.wantStatus("later", store.Synced)
+			w.wantLive("calls", calls+1)
+			if got := w.changed(); got != "create calls body" {
+				t.Errorf("a later call wrote %q", got)
+			}
+			w.crm.refuse = nil // mended in the CRM
+			w.resync(store.Request{}, "bad")
+			w.wantStatus("bad", store.Synced)
+			w.wantProp(contact, "title", "BAD")
+		})
+	}
+}
+
+func TestRefusalWithoutANameStaysWithItsCall(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("first", "phoneNumber", ann, "callResult", result("x")))
+		w.settle()
+		w.refuseTitle(false)
+		w.deliver(call("bad", "scheduledAt", "2025-01-02T00:00:00Z", "phoneNumber", ann, "title", "BAD", "score", "s", "callResult", result("x")))
+		w.settle()
+		w.wantStatus("bad", store.Failed)
+		w.deliver(call("later", "scheduledAt", "2025-03-02T00:00:00Z", "phoneNumber", ann, "score", "optedout", "callResult", result("x")))
+		w.settle()
+		w.wantStatus("later", store.Synced)
+		w.wantProp(w.wantLive("contacts", 1)[0], "score", "optedout")
+	})
+}
+
+func TestEmailOfSomebodyElseIsLeftOut(t *testing.T) {
+	inWorld(t, func(w *world) {
+		old := crm.Ref{Object: "contacts", ID: "900"}
+		w.crm.records[old] = &fakeRecord{props: map[string]string{"phone": ann}}
+		w.crm.refuse = func(c crm.Change) error {
+			if c.Object == "contacts" && c.Properties["email"].Text != "" {
+				return &crm.Error{Kind: crm.Exists, Op: "contacts batch update", Status: 409, Existing: crm.Ref{Object: "contacts", ID: "901"}}
+			}
+			return nil
+		}
+		w.deliver(call("c1", "contactId", "900", "email", "bob@example.com", "score", "optedout", "callResult", result("x")))
+		w.settle()
+		w.wantProp(old, "score", "optedout")
+		w.wantLive("calls", 1)
+		w.wantStatus("c1", store.Failed)
+	})
+}
+
+func TestWrongNumberLeavesNothingWithAStranger(t *testing.T) {
+	inWorld(t, func(w *world) {
+		old := crm.Ref{Object: "contacts", ID: "900"}
+		w.crm.records[old] = &fakeRecord{props: map[string]string{"phone": ann, "title": "CEO"}}
+		w.deliver(call("c1", "phoneNumber", ann, "email", "bob@example.com", "first", "Bob", "callResult", result("x")))
+		w.settle()
+		w.wantProp(old, "first", "Bob")
+		w.deliver(call("c1", "phoneNumber", bob, "first", "Bob", "callResult", result("x")))
+		w.settle()
+		w.wantProp(old, "first", "")
+		w.wantProp(old, "email", "")
+		w.wantProp(old, "phone", ann)
+		w.deliver(call("c2", "phoneNumber", "+15557770000", "email", "bob@example.com", "callResult", result("x")))
+		w.settle()
+		if c := w.state("c2").Person; c.Ref == old {
+			t.Error("Bob's email still leads to a stranger")
+		}
+	})
+}

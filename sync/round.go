@@ -282,6 +282,9 @@ func (r *round) settle(ctx context.Context) error {
 
 func (r *round) stateOf(it *item) store.State {
 	s, o := it.state, it.outcome
+	if o.status == "" && it.refusal != nil && it.open() {
+		o.status, o.problem = store.Failed, it.refusal
+	}
 	if o.problem != nil {
 		s.Problem = o.problem
 	}

@@ -1,0 +1,170 @@
+package sync
+
+import (
+	"context"
+	"slices"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+)
+
+// partings finds the calls that belong to somebody else than when they were last
+// synced, such as after a corrected number: their claims on the person they left
+// are withdrawn.
+func (r *round) partings() {
+	byRef := map[crm.Ref]*person{}
+	for _, p := range r.people {
+		byRef[p.ref] = p
+	}
+	for _, it := range r.items {
+		if !it.open() && (it.outcome.status != store.Skipped || it.work.State.Revision == it.work.Call.Revision) {
+			continue
+		}
+		for _, old := range it.former() {
+			p := byRef[old]
+			if p == nil {
+				p = &person{ref: old, keys: map[string]bool{}}
+				byRef[old] = p
+				r.people = append(r.people, p)
+			}
+			p.left = append(p.left, it)
+		}
+	}
+}
+
+// unlearn forgets what calls that left somebody taught about them: a number or
+// an email that their earlier revision had and nobody else was found by.
+func (r *round) unlearn(ctx context.Context) error {
+	for _, it := range r.items {
+		former, old := it.former(), it.work.State.Revision
+		if len(former) == 0 || old == 0 || old == it.work.Call.Revision {
+			continue
+		}
+		keys, err := r.matchedBefore(ctx, it, old)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		known, err := r.loop.journal.Identities(ctx, r.loop.name, keys)
+		if err != nil {
+			return journalError("look up identities", err)
+		}
+		for key, id := range known {
+			still := slices.ContainsFunc(it.want.Person.Match, func(m crm.Match) bool { return identityKey(m) == key })
+			if !still && id.Call == it.id() && slices.Contains(former, id.Ref) {
+				r.setIdentity(key, store.Identity{})
+			}
+		}
+	}
+	return nil
+}
+
+// matchedBefore lists the identity keys that an earlier revision of a call had;
+// none when it cannot be read any more.
+func (r *round) matchedBefore(ctx context.Context, it *item, revision int) ([]string, error) {
+	revisions, err := r.loop.journal.Revisions(ctx, it.id())
+	if err != nil {
+		return nil, journalError("read revisions", err)
+	}
+	i := slices.IndexFunc(revisions, func(v store.Revision) bool { return v.N == revision })
+	if i < 0 || len(revisions[i].Body) == 0 {
+		return nil, nil
+	}
+	call, err := julian.Parse(revisions[i].Body)
+	if err != nil {
+		return nil, nil
+	}
+	before, err := r.loop.mapping().Render(call, it.work.Call.ReceivedAt)
+	if err != nil {
+		return nil, nil
+	}
+	var keys []string
+	for _, m := range before.Person.Match {
+		keys = append(keys, identityKey(m))
+	}
+	return keys, nil
+}
+
+// former lists the people the call was attached to before.
+func (it *item) former() []crm.Ref {
+	former := it.work.State.Left
+	if old := it.work.State.Person; old != nil {
+		former = append(slices.Clone(former), old.Ref)
+	}
+	return slices.DeleteFunc(slices.Clone(former), func(ref crm.Ref) bool {
+		return ref.IsZero() || it.person != nil && it.person.ref == ref
+	})
+}
+
+// keepChoices records whom calls are attached to before anything is written
+// because of it, so that a later correction knows whom to take them from.
+func (r *round) keepChoices() {
+	for _, it := range r.items {
+		p := it.person
+		if !it.open() || p == nil || p.ref.IsZero() {
+			continue
+		}
+		if old := it.state.Person; old != nil && old.Ref == p.ref {
+			continue
+		}
+		it.state.Left, it.state.Person = it.former(), p.choice()
+		s := it.work.State
+		s.Left, s.Person = it.state.Left, it.state.Person
+		if r.pending.States == nil {
+			r.pending.States = map[string]store.State{}
+		}
+		r.pending.States[it.id()] = s
+	}
+}
+
+// forward has calls that left somebody who has become another since, and took
+// their claims along, leave that other one. A call that went along itself has
+// left nobody.
+func (r *round) forward(known map[crm.Ref]store.Person) {
+	leavers := map[crm.Ref][]*item{}
+	r.people = slices.DeleteFunc(r.people, func(p *person) bool {
+		to := known[p.ref].MovedTo
+		if len(p.calls) > 0 || to.IsZero() {
+			return false
+		}
+		for _, it := range p.left {
+			if it.person == nil || it.person.ref != to {
+				leavers[to] = append(leavers[to], it)
+			}
+		}
+		return true
+	})
+	for to, left := range leavers {
+		i := slices.IndexFunc(r.people, func(p *person) bool { return p.ref == to })
+		if i < 0 {
+			i = len(r.people)
+			r.people = append(r.people, &person{ref: to, keys: map[string]bool{}})
+		}
+		p := r.people[i]
+		p.left = append(p.left, left...)
+	}
+}
+
+// follow deals with somebody who is no longer where they were. It reports
+// whether p still stands.
+func (r *round) follow(p *person, snap crm.Snapshot) bool {
+	if snap.Gone {
+		r.dropPerson(p, "the contact was deleted in the CRM; looking for them anew")
+		return false
+	}
+	if snap.Ref == p.ref || snap.Ref.IsZero() {
+		return true
+	}
+	r.move(p.ref, snap.Ref)
+	for key := range p.keys {
+		r.setIdentity(key, store.Identity{Ref: snap.Ref, How: "merged", At: r.now})
+	}
+	const why = "the contact was merged into another"
+	p.each(func(it *item) { it.retry(why) })
+	for _, it := range p.left { // they have not been told yet
+		if it.open() || it.outcome.status == store.Skipped {
+			it.outcome = outcome{again: true, reason: why}
+		}
+	}
+	return false
+}
