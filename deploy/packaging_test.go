@@ -130,7 +130,7 @@ func TestReproducible(t *testing.T) {
 		if text, err := exec.Command("git", "-C", source, "checkout", "-q", strings.TrimSpace(string(commit))).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "./cmd/callsync")
+		cmd := exec.Command("go", "build", "-buildvcs=true", "-trimpath", "-ldflags=-s -w", "-o", out, "./cmd/callsync")
 		cmd.Dir = source
 		cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 		if text, err := cmd.CombinedOutput(); err != nil {
@@ -144,7 +144,7 @@ func TestReproducible(t *testing.T) {
 			t.Error("the binary holds the folder it was built in")
 		}
 		version, err := exec.Command(out, "version").CombinedOutput()
-		if err != nil || !bytes.Contains(version, []byte(runtime.Version())) {
+		if err != nil || !bytes.Contains(version, []byte(runtime.Version())) || !bytes.Contains(version, commit[:12]) {
 			t.Errorf("%s, %v", version, err)
 		}
 		return sha256.Sum256(b)
