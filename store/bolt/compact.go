@@ -25,6 +25,9 @@ import (
 const (
 	// compactRows is how many rows are copied at a time.
 	compactRows = 2000
+	// syncEvery is after how many such portions the new file is brought onto the
+	// disk: the commits of the old one wait for the same disk.
+	syncEvery = 4
 	// fewKeys is how many noted keys may be left for the time writes are held.
 	fewKeys = 500
 	// catchUps bounds how often noted keys are copied before writes are held.
@@ -249,7 +252,12 @@ func (c *compaction) copyAll(ctx context.Context) error {
 
 func (c *compaction) copyBucket(ctx context.Context, name []byte) error {
 	var from []byte
-	for {
+	for n := 1; ; n++ {
+		if n%syncEvery == 0 {
+			if err := contain(c.db.Sync); err != nil {
+				return err
+			}
+		}
 		err := c.journal.view(ctx, func(t *bbolt.Tx) error {
 			return c.write(func(w *bbolt.Tx) error {
 				to, err := w.CreateBucketIfNotExists(name)
