@@ -21,7 +21,7 @@ type eraseCmd struct {
 
 // Help is shown by callsync erase --help.
 func (eraseCmd) Help() string {
-	return "Removes a person from the journal: their calls with every revision, what was delivered and applied, and the identity map. Every body is read to find them, which takes about a minute for a million calls; syncing rests meanwhile, deliveries do not. A call that comes again later is a new call. Backups and exports made before still hold the person."
+	return "Removes a person from the journal: their calls with every revision, what was delivered and applied, and the identity map. Every body is read to find them, which takes minutes for a million calls; syncing rests meanwhile, deliveries do not. A call that comes again later is a new call. Backups and exports made before still hold the person."
 }
 
 func (c *eraseCmd) Run(ctx context.Context, a *app) error {

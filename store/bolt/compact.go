@@ -340,6 +340,7 @@ func (c *compaction) swap() error {
 	if j.db == nil || j.doubt != nil {
 		return fmt.Errorf("%w: the last write could not be made", store.ErrUnavailable)
 	}
+	begin := time.Now()
 	keys := c.notes.take()
 	c.db.NoSync = false
 	err := contain(func() error {
@@ -361,6 +362,9 @@ func (c *compaction) swap() error {
 		return err
 	}
 	c.db.AllocSize = c.grow
+	defer func() {
+		j.log.Info("a compacted file is the journal now", "path", j.path, "held", time.Since(begin), "keys", keys.len())
+	}()
 	c.old, j.db, j.file, j.tail = j.db, c.db, c.file, nil
 	if err := syncDir(filepath.Dir(j.path)); err != nil {
 		j.log.Error("the compacted journal is in place, but its folder could not be brought onto the disk", "path", j.path, "error", err)
