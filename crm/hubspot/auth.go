@@ -57,7 +57,7 @@ func newAuthorizer(p *Portal) (*authorizer, error) {
 		return a, nil
 	}
 	if s.OAuth.ClientID == "" {
-		return nil, errors.New("neither access_token nor an oauth table with client_id is set; a private app's token is the simplest")
+		return nil, errors.New("neither access_token nor an oauth table with client_id is set; a service key as access_token is the simplest")
 	}
 	if s.Tokens == nil {
 		return nil, errors.New("OAuth needs a place to keep tokens")

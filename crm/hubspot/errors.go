@@ -88,7 +88,7 @@ var hints = map[string]string{
 	"READ_ONLY_VALUE":          "HubSpot computes this property; take it out of the mapping",
 	"CONFLICTING_UNIQUE_VALUE": "another record holds this unique value",
 	"EXPIRED_AUTHENTICATION":   "the token has expired; give the destination a new one, or run `callsync login`",
-	"INVALID_AUTHENTICATION":   "the token is not valid; copy it again from the private app in HubSpot",
+	"INVALID_AUTHENTICATION":   "the token is not valid; copy the service key (or the private app's token) again from HubSpot",
 }
 
 func hint(e *crm.Error, scopes string) string {
