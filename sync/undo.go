@@ -93,7 +93,6 @@ type undoing struct {
 	r    *round
 	it   *item
 	jobs []*job // records to archive
-	gone []crm.Ref
 	who  undoPerson
 	out  Undo
 }
