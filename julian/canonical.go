@@ -117,10 +117,10 @@ func appendString(b []byte, s string) []byte {
 func appendNumber(b []byte, s string) []byte {
 	text := s
 	s, negative := strings.CutPrefix(s, "-")
-	exponent := 0
+	exponent := int64(0)
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
 		var err error
-		if exponent, err = strconv.Atoi(s[i+1:]); err != nil || exponent > maxExponent || exponent < -maxExponent {
+		if exponent, err = strconv.ParseInt(s[i+1:], 10, 64); err != nil || exponent > maxExponent || exponent < -maxExponent {
 			return append(b, strings.ToLower(text)...)
 		}
 		s = s[:i]
@@ -129,14 +129,14 @@ func appendNumber(b []byte, s string) []byte {
 	digits := whole
 	if fraction != "" {
 		digits += fraction
-		exponent -= len(fraction)
+		exponent -= int64(len(fraction))
 	}
 	digits = strings.TrimLeft(digits, "0")
 	if digits == "" {
 		return append(b, '0')
 	}
 	significant := strings.TrimRight(digits, "0")
-	exponent += len(digits) - len(significant)
+	exponent += int64(len(digits) - len(significant))
 	if negative {
 		b = append(b, '-')
 	}
@@ -146,7 +146,7 @@ func appendNumber(b []byte, s string) []byte {
 	}
 	if exponent != 0 {
 		b = append(b, 'e')
-		b = strconv.AppendInt(b, int64(exponent), 10)
+		b = strconv.AppendInt(b, exponent, 10)
 	}
 	return b
 }
