@@ -110,7 +110,7 @@ func diffWants(wants []want, applied map[string]store.Applied, calls []*item) []
 	diffs := compareAll(fieldsOf(wants), applied, force)
 	for _, w := range wants {
 		a := applied[w.field.Name]
-		theirs := slices.ContainsFunc(calls, func(it *item) bool { return it.id() == w.call })
+		theirs := slices.ContainsFunc(calls, func(it *item) bool { return it.id() == w.call || it.id() == a.Call })
 		listed := slices.ContainsFunc(diffs, func(d diff) bool { return d.field.Name == w.field.Name })
 		if a.Kept == keptRefused && theirs && !listed {
 			diffs = append(diffs, diff{w.field, a, compare(w.field, a, true)})

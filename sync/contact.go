@@ -192,7 +192,7 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 		before := maps.Clone(p.applied.Claims)
 		ce := &contactEdit{person: p, wants: stake(&p.applied, cmp.Or(p.ref.Object, p.object), calls, p.left)}
 		p.changed = p.changed || !maps.EqualFunc(before, p.applied.Claims, slices.Equal)
-		ce.diffs = diffWants(ce.wants, p.applied.Properties, calls)
+		ce.diffs = diffWants(ce.wants, p.applied.Properties, slices.Concat(calls, p.left))
 		p.unclaim(ce.wants, ce.diffs)
 		if p.ref.IsZero() {
 			for i := range ce.diffs {
@@ -262,7 +262,11 @@ func (r *round) contactApplied(ce *contactEdit) {
 				continue // a lookup without an answer
 			}
 		}
-		a.Call, a.At = w.call, w.at
+		if a.Kept != keptRefused || w.call != "" { // else it is still to be taken back for the call it came from
+			a.Call, a.At = w.call, w.at
+		} else {
+			a.Call = p.applied.Properties[name].Call
+		}
 		if p.applied.Properties[name] != a {
 			p.applied.Properties[name] = a
 			p.changed = true
@@ -292,10 +296,7 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) (again bool) {
 	case kind == crm.Gone:
 		r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
 	case kind == crm.Permanent || kind == crm.Exists:
-		if r.takeOut(ce, res.Err) {
-			return true
-		}
-		r.blame(ce, res.Err)
+		return r.takeOut(ce, res.Err) || r.blame(ce, res.Err)
 	default:
 		p.each(func(it *item) { it.fail(r.now, "contact", res.Err) })
 		for _, it := range p.left {
@@ -305,30 +306,36 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) (again bool) {
 	return false
 }
 
-// takeOut leaves the value that the CRM refused out of an edit. The call it came
-// from fails in the end, when everything else of it is written. ok is false when
+// takeOut leaves the value that the CRM refused out of an edit. ok is false when
 // the CRM does not say which value it is.
 func (r *round) takeOut(ce *contactEdit, err error) (ok bool) {
 	name := refused(ce, err)
-	i := slices.IndexFunc(ce.diffs, func(d diff) bool { return d.field.Name == name })
-	if i < 0 {
+	if _, sent := ce.edit.send[name]; !sent {
 		return false
 	}
+	r.omit(ce, name, err)
+	return true
+}
+
+// omit leaves a refused value out of an edit. The call that it came from, or for
+// which it was to be taken back, fails in the end, when everything else of it is
+// written.
+func (r *round) omit(ce *contactEdit, name string, err error) {
 	delete(ce.edit.send, name)
-	ce.edit.applied[name] = keep(ce.diffs[i], keptRefused)
+	var before store.Applied
+	if i := slices.IndexFunc(ce.diffs, func(d diff) bool { return d.field.Name == name }); i >= 0 {
+		before = ce.diffs[i].applied
+		ce.edit.applied[name] = keep(ce.diffs[i], keptRefused)
+	}
 	problem := problemOf(r.now, "contact", err)
 	problem.Kind = crm.Permanent
-	for _, w := range ce.wants {
-		if w.field.Name != name {
-			continue
+	i := slices.IndexFunc(ce.wants, func(w want) bool { return w.field.Name == name })
+	whose := ce.wants[i].call
+	for _, it := range slices.Concat(ce.person.calls, ce.person.left) {
+		if it.open() && (it.id() == whose || whose == "" && it.id() == before.Call) {
+			it.refusal = problem
 		}
-		ce.person.each(func(it *item) {
-			if it.id() == w.call {
-				it.refusal = problem
-			}
-		})
 	}
-	return true
 }
 
 // refused is the property among those sent whose value the CRM will not have: the
@@ -359,38 +366,28 @@ func refused(ce *contactEdit, err error) string {
 	return ""
 }
 
-// blame deals with a refusal that does not say which value it is about. The calls
-// whose values were sent fail, and claim them no more; when none of those is in
-// the round, the person's calls try again without.
-func (r *round) blame(ce *contactEdit, err error) {
+// blame deals with a refusal that does not say which value it is about: all that
+// was sent is left out, and nobody is created.
+func (r *round) blame(ce *contactEdit, err error) (again bool) {
 	p := ce.person
-	if p.ref.IsZero() {
-		for key := range p.keys { // refused: nobody was created
-			r.setIdentity(key, store.Identity{})
+	if !p.ref.IsZero() {
+		for _, name := range slices.Sorted(maps.Keys(ce.edit.send)) {
+			r.omit(ce, name, err)
 		}
-		p.each(func(it *item) { it.fail(r.now, "contact", err) })
-		return
+		return true
 	}
-	guilty := map[string]bool{}
-	for _, w := range ce.wants {
-		if _, sent := ce.edit.send[w.field.Name]; sent {
-			guilty[w.call] = true
-			p.applied.Stake(w.field.Name, store.Claim{Call: w.call})
-		}
+	r.setPerson(store.Unborn(p.object, p.key), store.Person{})
+	for key := range p.keys {
+		r.setIdentity(key, store.Identity{})
 	}
-	r.setPerson(p.ref, p.applied)
-	p.each(func(it *item) {
-		if guilty[it.id()] {
-			it.fail(r.now, "contact", err)
-		} else {
-			it.retry("the CRM refused what another call wants of the contact")
-		}
-	})
+	p.each(func(it *item) { it.fail(r.now, "contact", err) })
+	return false
 }
 
 // adopt takes the person the CRM says is there already.
 func (r *round) adopt(p *person, err error) {
 	if ref := existing(err); !ref.IsZero() {
+		r.setPerson(store.Unborn(p.object, p.key), store.Person{})
 		for key := range p.keys {
 			r.setIdentity(key, store.Identity{Ref: ref, How: "adopted: the CRM already had them", At: r.now})
 		}

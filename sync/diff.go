@@ -173,7 +173,10 @@ func allUnderway(applied map[string]store.Applied, send map[string]crm.Value) ma
 
 // keep records that a wanted value was not written.
 func keep(d diff, why string) store.Applied {
-	return store.Applied{Value: d.field.Value, Wire: d.applied.Wire, Kept: why, Wrote: wrote(d.applied)}
+	return store.Applied{
+		Value: d.field.Value, Wire: d.applied.Wire, Kept: why, Wrote: wrote(d.applied),
+		Before: d.applied.Before, BeforeKnown: d.applied.BeforeKnown,
+	}
 }
 
 // changesOf describes differences for people, before the CRM is asked anything.

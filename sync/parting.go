@@ -42,8 +42,11 @@ func (r *round) unlearn(ctx context.Context) error {
 			continue
 		}
 		keys, err := r.matchedBefore(ctx, it, old)
-		if err != nil || len(keys) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(keys) == 0 {
+			continue
 		}
 		known, err := r.loop.journal.Identities(ctx, r.loop.name, keys)
 		if err != nil {

@@ -46,6 +46,18 @@ type Report struct {
 }
 
 func (l *Loop) round(ctx context.Context, ids []string) (*round, error) {
+	return l.roundOf(ctx, ids, &hunt{})
+}
+
+// A hunt counts, while a round is divided, the calls that were refused and the
+// parts that went through.
+type hunt struct{ refused, passed int }
+
+// hopeless is how many calls are tried alone, none going through, before the
+// refusal is taken to be about all of them.
+const hopeless = 8
+
+func (l *Loop) roundOf(ctx context.Context, ids []string, h *hunt) (*round, error) {
 	r := &round{loop: l, now: l.now()}
 	if err := r.load(ctx, ids); err != nil {
 		return nil, err
@@ -60,11 +72,15 @@ func (l *Loop) round(ctx context.Context, ids []string) (*round, error) {
 			return nil, err
 		}
 		if rest := r.openItems(); crm.KindOf(err) == crm.Permanent && len(rest) > 1 {
-			return r, r.divide(ctx, rest)
+			return r, r.divide(ctx, rest, h)
 		}
 		r.stop(err)
-		break
+		if h.refused++; crm.KindOf(err) == crm.Permanent && h.refused >= hopeless && h.passed == 0 {
+			r.note(&crm.Error{Kind: crm.Transient, Op: "sync", Message: "every call is refused in the same way: " + err.Error()})
+		}
+		return r, r.settle(ctx)
 	}
+	h.passed++
 	return r, r.settle(ctx)
 }
 
@@ -75,17 +91,24 @@ func (r *round) openItems() []*item {
 // divide settles what is decided and gives the rest two rounds of its own, when
 // the CRM refused a question about all of them because of one: halving finds it,
 // and the others go through.
-func (r *round) divide(ctx context.Context, rest []*item) error {
+func (r *round) divide(ctx context.Context, rest []*item, h *hunt) error {
 	r.items = slices.DeleteFunc(r.items, (*item).open)
 	if err := r.settle(ctx); err != nil {
 		return err
 	}
 	for half := range slices.Chunk(rest, (len(rest)+1)/2) {
+		if r.trouble != nil { // the rest stays due
+			for _, it := range half {
+				it.outcome = outcome{deferred: true}
+			}
+			r.items = append(r.items, half...)
+			continue
+		}
 		ids := make([]string, len(half))
 		for i, it := range half {
 			ids[i] = it.id()
 		}
-		sub, err := r.loop.round(ctx, ids)
+		sub, err := r.loop.roundOf(ctx, ids, h)
 		if err != nil {
 			return err
 		}

@@ -318,6 +318,11 @@ func (u *undoing) personRestored() {
 		}
 		return
 	}
+	for key, id := range u.it.known {
+		if id.Call == u.it.id() {
+			u.r.setIdentity(key, store.Identity{})
+		}
+	}
 	for name, a := range w.applied {
 		if a == (store.Applied{}) {
 			delete(w.known.Properties, name)
