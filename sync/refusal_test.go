@@ -3,6 +3,7 @@ package sync_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,24 +156,24 @@ func TestUndoForgetsWhatTheCallTaught(t *testing.T) {
 // A countingCRM refuses every search with one query in it, and counts them.
 type countingCRM struct {
 	pickyCRM
-	finds *int
+	finds *atomic.Int64
 }
 
 func (c countingCRM) FindPeople(ctx context.Context, queries []crm.PersonQuery) ([][]crm.Candidate, error) {
-	*c.finds++
+	c.finds.Add(1)
 	return c.pickyCRM.FindPeople(ctx, queries)
 }
 
 func TestRefusalOfEverythingIsNotHuntedDown(t *testing.T) {
 	inWorld(t, func(w *world) {
-		finds := 0
+		var finds atomic.Int64
 		w.runOn(countingCRM{pickyCRM{w.crm}, &finds})
 		for i := range 100 {
 			w.deliver(call("c"+time.Duration(i).String(), "email", "odd@example.com", "callResult", result("x")))
 		}
 		time.Sleep(time.Second)
-		if finds > 60 {
-			t.Errorf("%d searches for a batch of which nothing can go through", finds)
+		if n := finds.Load(); n > 60 {
+			t.Errorf("%d searches for a batch of which nothing can go through", n)
 		}
 		w.settle()
 		w.wantStatus("c"+time.Duration(0).String(), store.Failed)

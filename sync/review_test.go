@@ -127,6 +127,7 @@ func TestCreatedThenStoppedThenCorrected(t *testing.T) {
 		}
 		w.deliver(call("c1", "phoneNumber", ann, "score", "optedout", "host", "h@example.com", "callResult", result("x")))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		down = false
 		w.deliver(call("c1", "phoneNumber", bob, "score", "optedout", "callResult", result("x")))
 		w.settle()

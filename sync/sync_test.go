@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/callsync/callsync/crm"
@@ -312,6 +313,7 @@ func TestOutageCostsNothing(t *testing.T) {
 			w.deliver(call("c"+string(rune(0x100+i)), "phoneNumber", ann, "callResult", result("x")))
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if p := w.loop.Health().Phase; p != callsync.Broken {
 			t.Errorf("phase is %s during the outage", p)
 		}
@@ -340,6 +342,7 @@ func TestCredentialTroubleBlocksAndIsProbed(t *testing.T) {
 		}
 		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		h := w.loop.Health()
 		if h.Phase != callsync.Blocked || h.Kind != crm.Credential || h.Hint == "" {
 			t.Errorf("health %+v", h)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/callsync/callsync/internal/notify"
@@ -34,8 +35,8 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	manager := notify.FromEnvironment()
 	tell(manager, log, "READY=1", "STATUS=taking deliveries at "+d.Webhook)
 	go feed(ctx, manager.Watchdog(), d.alive, manager.Send, log)
-	stopping := context.AfterFunc(ctx, func() { tell(manager, log, "STOPPING=1", "STATUS=finishing what is under way") })
-	defer stopping()
+	stopping := sync.OnceFunc(func() { tell(manager, log, "STOPPING=1", "STATUS=finishing what is under way") })
+	context.AfterFunc(ctx, stopping)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -46,6 +47,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 			_, _ = d.Reload(log) // it has logged what came of it
 			tell(manager, log, "READY=1")
 		case <-d.done:
+			stopping() // the manager hears of it before the process is gone
 			return d.Wait()
 		}
 	}
