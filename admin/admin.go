@@ -134,6 +134,8 @@ func New(o Options) *Server {
 	s.route("POST /api/v1/destinations/{name}/setup", s.setup)
 	s.route("POST /api/v1/destinations/{name}/check", s.check)
 	s.route("POST /api/v1/reload", s.reload)
+	s.route("POST /api/v1/deliveries/{seq}/readmit", s.readmit)
+	s.mux.HandleFunc("GET /api/v1/deliveries/{seq}/body", s.quarantined)
 	s.mux.HandleFunc("GET /api/v1/backup", s.backup)
 	s.mux.HandleFunc("POST /api/v1/compact", s.compact)
 	s.mux.HandleFunc("GET /api/v1/export", s.export)
@@ -212,6 +214,8 @@ func asError(err error) *Error {
 		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit)}
 	case errors.Is(err, store.ErrNotFound):
 		return &Error{Status: http.StatusNotFound, Code: "not_found", Message: err.Error()}
+	case errors.Is(err, store.ErrLeased):
+		return &Error{Status: http.StatusConflict, Code: "leased", Message: err.Error(), Hint: "ask the process that syncs this destination, or stop it and wait for its hold to run out"}
 	case errors.Is(err, store.ErrUnavailable):
 		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Message: err.Error()}
 	default:

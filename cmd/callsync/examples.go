@@ -50,6 +50,11 @@ var examples = map[string][]example{
 		{"What was turned away, and why", "callsync deliveries --verdict rejected --since 7d"},
 		{"Everything 11x sent about one call", "callsync deliveries --call call.abc123"},
 	},
+	"readmit": {
+		{"See what it was that could not be read", "callsync readmit 4711 --body"},
+		{"Take it in, now that larger bodies are allowed", "callsync readmit 4711"},
+		{"Take a mended copy in", "callsync readmit 4711 --file mended.json"},
+	},
 	"mapping": {
 		{"Take an edit back", "callsync mapping b8a6d8638137 > mappings/hubspot.toml"},
 	},

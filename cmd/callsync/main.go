@@ -60,6 +60,7 @@ type commands struct {
 	Reload  reloadCmd  `cmd:"" group:"act" help:"Let the daemon read its configuration again, as SIGHUP does."`
 	Export  exportCmd  `cmd:"" group:"act" help:"Write calls with every revision as JSON lines."`
 	Import  importCmd  `cmd:"" group:"act" help:"Take calls in from JSON lines, as if they had been delivered."`
+	Readmit readmitCmd `cmd:"" group:"act" help:"Look at a delivery that was turned away, and take it in after all."`
 	Backup  backupCmd  `cmd:"" group:"act" help:"Write a consistent copy of the journal."`
 	Erase   eraseCmd   `cmd:"" group:"act" help:"Remove a person, or one call, from the journal and, if asked, from the CRMs."`
 	Compact compactCmd `cmd:"" group:"act" help:"Give the journal's free space back to the disk, while it is in use."`

@@ -45,6 +45,7 @@ var printed = map[string]any{
 	"import":     admin.Imported{},
 	"erase":      admin.Erasing{},
 	"compact":    admin.Compacted{},
+	"readmit":    admin.Readmitted{},
 	"mapping":    admin.MappingVersion{},
 }
 

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+type readmitCmd struct {
+	output
+	Number uint64 `arg:"" help:"The delivery's number, from deliveries --verdict rejected."`
+	Body   bool   `xor:"what" help:"Only print the body as it was received."`
+	File   string `xor:"what" placeholder:"FILE" help:"A mended copy of the body to take in instead; - for standard input."`
+}
+
+// Run looks at a delivery in quarantine, or takes it in.
+func (c *readmitCmd) Run(ctx context.Context, a *app) error {
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if c.Body {
+		w := a.out.w
+		if a.out.width > 0 {
+			w = harmlessWriter{w}
+		}
+		return s.Quarantined(ctx, c.Number, w)
+	}
+	var mended io.Reader
+	switch c.File {
+	case "":
+	case "-":
+		mended = a.stdin
+	default:
+		f, err := os.Open(c.File)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		mended = f
+	}
+	answer, err := s.Readmit(ctx, c.Number, mended)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.out.json(answer)
+	}
+	a.out.f("%s: %s, revision %d\n", answer.CallID, answer.Verdict, answer.Revision)
+	return nil
+}
