@@ -154,7 +154,11 @@ func (e *Engine) Look(ctx context.Context) error {
 		return nil
 	}
 	now := e.now()
-	e.follow(e.rules.judge(status, err, e.set.Limits, now), now)
+	if err != nil {
+		e.follow([]Problem{unreadable(err)}, true, now)
+	} else {
+		e.follow(e.rules.judge(status, e.set.Limits, now), false, now)
+	}
 	var wg sync.WaitGroup
 	for _, t := range e.targets {
 		wg.Go(func() { e.tell(ctx, t, now) })
@@ -202,8 +206,9 @@ func (e *Engine) adopt(ctx context.Context) error {
 	return nil
 }
 
-// follow notes what is wrong now.
-func (e *Engine) follow(problems []Problem, now time.Time) {
+// follow notes what is wrong now. If blind, nobody could look for other problems:
+// they stay as they are, and those that were on the way to being over begin anew.
+func (e *Engine) follow(problems []Problem, blind bool, now time.Time) {
 	present := map[string]bool{}
 	for _, p := range problems {
 		key := p.key()
@@ -216,7 +221,7 @@ func (e *Engine) follow(problems []Problem, now time.Time) {
 		k.Problem, k.gone = p, time.Time{}
 	}
 	for key, k := range e.known {
-		if !present[key] && k.gone.IsZero() {
+		if !present[key] && k.gone.IsZero() != blind {
 			k.gone = now
 		}
 	}

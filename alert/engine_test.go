@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -488,4 +490,50 @@ func (l *ledger) Send(_ context.Context, m alert.Message) error {
 		}
 	}
 	return nil
+}
+
+// While the status cannot be read nobody knows of anything that it is over, not
+// even of what was about to be, or was said before a restart.
+func TestNoAllClearWhileBlind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSituation()
+		var blind atomic.Bool
+		start := func() (stop func()) {
+			e := alert.New(alert.Options{Settings: s.settings(), Memory: s.memory, Host: "test", Source: func(ctx context.Context) (admin.Status, error) {
+				if blind.Load() {
+					return admin.Status{}, errors.New("input/output error")
+				}
+				return s.source(ctx)
+			}})
+			ctx, cancel := context.WithCancel(t.Context())
+			go e.Run(ctx)
+			return func() {
+				cancel()
+				synctest.Wait()
+			}
+		}
+		after := func(d time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if got := s.inbox.take(); !slices.Equal(got, want) {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
+		stop := start()
+		s.blocked("hubspot")
+		s.failed("salesforce", 3)
+		after(time.Hour, "2 new problems")
+		s.fine("salesforce")
+		time.Sleep(20 * time.Second)
+		blind.Store(true)
+		after(time.Hour, "journal broken, 1 still open")
+		stop()
+		stop = start()
+		after(time.Hour)
+		blind.Store(false)
+		s.blocked("hubspot")
+		after(time.Hour, "resolved: calls failed (salesforce), 1 still open", "resolved: journal broken, 1 still open")
+		stop()
+	})
 }

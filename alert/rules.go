@@ -43,14 +43,16 @@ func (r *recent) rises(count int64, now time.Time) int64 {
 	return r.count - r.since
 }
 
-// judge lists what is wrong.
-func (r *rules) judge(s admin.Status, failure error, l Limits, now time.Time) []Problem {
-	if failure != nil {
-		return []Problem{{
-			Rule: JournalBroken, Text: "the journal cannot be read: " + failure.Error(),
-			Action: "look at the disk and at callsync's log; deliveries may be refused until it is mended",
-		}}
+// unreadable is the problem that the status, and so any other, cannot be told.
+func unreadable(failure error) Problem {
+	return Problem{
+		Rule: JournalBroken, Text: "the journal cannot be read: " + failure.Error(),
+		Action: "look at the disk and at callsync's log; deliveries may be refused until it is mended",
 	}
+}
+
+// judge lists what is wrong.
+func (r *rules) judge(s admin.Status, l Limits, now time.Time) []Problem {
 	var found []Problem
 	if n := r.unwritten.rises(s.Refused.Unwritten, now); n > 0 {
 		found = append(found, Problem{

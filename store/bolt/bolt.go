@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -169,10 +170,11 @@ func (j *Journal) closeDB() error {
 // mapping has to wait for all readers, and a backup may read for long; address
 // space costs nothing, except on Windows, where the file would grow with it.
 func mapSize() int {
-	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
+	if runtime.GOOS == "windows" || strconv.IntSize < 64 {
 		return 0
 	}
-	return 1 << 34
+	var space int64 = 1 << 34 // a constant would not fit the int of others
+	return int(space)
 }
 
 // wholeFile reports a file that is shorter than its own account of its pages:
