@@ -32,7 +32,7 @@ type loop struct {
 	mu      gosync.Mutex
 	planned [][]store.Work // guarded by mu
 	pages   []int          // calls verified at a time
-	broken  error          // what mending answers
+	broken  error          // what mending, and being alone, answer
 }
 
 func (l *loop) Health() sync.Health { return l.health }
@@ -47,7 +47,12 @@ func (l *loop) Unpause(context.Context) error {
 	return nil
 }
 
-func (l *loop) Alone(ctx context.Context, f func(context.Context) error) error { return f(ctx) }
+func (l *loop) Alone(ctx context.Context, f func(context.Context) error) error {
+	if l.broken != nil {
+		return l.broken
+	}
+	return f(ctx)
+}
 
 func (l *loop) Plan(_ context.Context, work []store.Work) ([]sync.CallPlan, error) {
 	l.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/callsync/callsync/erasure"
-	"github.com/callsync/callsync/store"
 )
 
 // An EraseRequest asks to remove a person, or one call.
@@ -135,7 +134,7 @@ func (s *Server) eraseFromCRMs(ctx context.Context, found *erasure.Finding) ([]e
 // notErased says where an erasure stopped.
 func notErased(destination string, err error) error {
 	e := asError(err)
-	if errors.Is(err, erasure.ErrLater) || errors.Is(err, store.ErrLeased) {
+	if errors.Is(err, erasure.ErrLater) {
 		e = &Error{Status: http.StatusConflict, Code: "later", Message: err.Error()}
 	}
 	told := *e

@@ -10,6 +10,7 @@ import (
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/erasure"
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 	"github.com/callsync/callsync/sync"
@@ -79,6 +80,27 @@ func TestUndo(t *testing.T) {
 	w.loop.broken = fmt.Errorf("%w: the contact", sync.ErrUndoLater)
 	_, err = c.Undo(t.Context(), "call.1", "")
 	wantStatus(err, http.StatusConflict, "unsettled")
+}
+
+// Whatever another process keeps from being done is a conflict that says so, not
+// a failure of callsync's.
+func TestAnotherProcessHoldsTheDestination(t *testing.T) {
+	w := newWorld(t)
+	w.deliver(t, "call.1", julian.Voicemail)
+	w.loop.broken = fmt.Errorf("hubspot: %w until noon", store.ErrLeased)
+	c := admin.InProcess(w.server)
+	for name, do := range map[string]func() error{
+		"undo": func() error { _, err := c.Undo(t.Context(), "call.1", ""); return err },
+		"erase": func() error {
+			_, err := c.Erase(t.Context(), admin.EraseRequest{Subject: erasure.Subject{Call: "call.1"}})
+			return err
+		},
+	} {
+		var e *admin.Error
+		if err := do(); !errors.As(err, &e) || e.Status != http.StatusConflict || e.Code != "leased" || e.Hint == "" {
+			t.Errorf("%s: %+v, want 409 leased with a hint", name, err)
+		}
+	}
 }
 
 func TestOnlyANamedResyncEndsAnUndo(t *testing.T) {

@@ -71,16 +71,10 @@ func (s *Server) eachUndo(r *http.Request, only string, f func(Destination, stri
 }
 
 func undoError(destination, id string, err error) error {
-	e := &Error{Status: http.StatusConflict, Message: destination + ": call " + id + ": " + err.Error()}
-	switch {
-	case errors.Is(err, sync.ErrUndoLater):
-		e.Code = "unsettled"
-	case errors.Is(err, store.ErrLeased):
-		e.Code, e.Hint = "leased", "ask the process that syncs this destination"
-	default:
+	if !errors.Is(err, sync.ErrUndoLater) {
 		return err
 	}
-	return e
+	return &Error{Status: http.StatusConflict, Code: "unsettled", Message: destination + ": call " + id + ": " + err.Error()}
 }
 
 // live plans against what the CRM holds.
