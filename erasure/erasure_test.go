@@ -238,6 +238,82 @@ func TestFindCreating(t *testing.T) {
 	}
 }
 
+// A creation is somebody's as soon as their calls have a part in it, whatever it
+// is under, and leaves nothing behind when the CRM refused it.
+func TestFindCreatingForTheirCalls(t *testing.T) {
+	byMail := func(id, phone string) string {
+		return fmt.Sprintf(`{"callId":%q,"phoneNumber":%q,"customInputVariables":{"email":"jane@example.com"}}`, id, phone)
+	}
+	w := open(t)
+	w.call("open", byMail("open", "+14155550101"))
+	w.call("refused", byMail("refused", "+14155550102"))
+	w.call("of another", numbered("of another", "+14155550103"))
+	under := func(phone string) store.Identity {
+		return store.Identity{Ref: crm.Ref{Object: "contacts"}, Key: phone, Intent: start}
+	}
+	sent := func(call string) map[string]store.Applied {
+		return map[string]store.Applied{"phone": {Sent: crm.Str("a number"), Unsure: true, Call: call}}
+	}
+	w.ok(w.Apply(t.Context(), "hubspot", store.Update{
+		Identities: map[string]store.Identity{"phone:+14155550101": under("+14155550101"), "phone:+14155550103": under("+14155550103")},
+		People: map[crm.Ref]store.Person{
+			store.Unborn("contacts", "+14155550101"): {Created: "of another", Properties: sent("open")},
+			store.Unborn("contacts", "+14155550102"): {Created: "refused"},
+			store.Unborn("contacts", "+14155550103"): {Created: "of another", Properties: sent("of another")},
+		},
+	}))
+	f := w.find(Subject{Email: "jane@example.com"})
+	d := &account{found: crm.Location{State: crm.Found, ID: "77"}}
+	if _, err := f.FromCRM(t.Context(), "hubspot", d); err != nil || !slices.Equal(d.archived, []crm.Ref{contact("77")}) {
+		t.Errorf("archived %v, %v; want the one whose creation is open", d.archived, err)
+	}
+	_, err := f.FromJournal(t.Context(), w)
+	w.ok(err)
+	w.left("phone:+14155550103", store.Unborn("contacts", "+14155550103"))
+	one := w.find(Subject{Call: "of another"})
+	_, err = one.FromJournal(t.Context(), w)
+	w.ok(err)
+	w.left()
+}
+
+// What a call taught goes with it, not the person whom it was taught of.
+func TestFindTaught(t *testing.T) {
+	w := open(t)
+	w.call("one", numbered("one", "+14155550101"))
+	w.call("two", numbered("two", "+14155550102"))
+	w.attach("hubspot", "one", contact("jane"))
+	w.attach("hubspot", "two", contact("jane"))
+	unborn := store.Unborn("contacts", "jane")
+	w.ok(w.Apply(t.Context(), "hubspot", store.Update{
+		Identities: map[string]store.Identity{
+			"phone:+14155550101": {Ref: contact("jane"), Call: "one"}, "phone:+14155550102": {Ref: contact("jane"), Call: "two"},
+			"email:jane@example.com": {Ref: contact("jane")},
+		},
+		People: map[crm.Ref]store.Person{unborn: {Created: "one", Properties: map[string]store.Applied{"phone": {Call: "two"}}}},
+	}))
+	_, err := w.find(Subject{Call: "one"}).FromJournal(t.Context(), w)
+	w.ok(err)
+	w.left("email:jane@example.com", "phone:+14155550102", unborn)
+}
+
+// left fails unless what the journal knows of people are these identities, by
+// their keys, and then these people.
+func (w *world) left(want ...any) {
+	w.t.Helper()
+	var got []any
+	for i, err := range w.AllIdentities(w.t.Context()) {
+		w.ok(err)
+		got = append(got, i.Key)
+	}
+	for p, err := range w.AllPeople(w.t.Context()) {
+		w.ok(err)
+		got = append(got, p.Ref)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.t.Error("left (-want +got):\n", diff)
+	}
+}
+
 func TestFromCRM(t *testing.T) {
 	w := open(t)
 	for _, id := range []string{"one", "two"} {

@@ -19,6 +19,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/store"
@@ -80,7 +81,7 @@ func Find(ctx context.Context, j Journal, s Subject, tell func(calls int)) (*Fin
 	x := &search{
 		ctx: ctx, journal: j, matcher: m, tell: tell,
 		calls: map[string]bool{}, mentions: map[string]bool{},
-		people: map[who]bool{}, moved: map[who]crm.Ref{},
+		people: map[who]bool{}, moved: map[who]crm.Ref{}, creations: map[who]crm.KeyRef{},
 	}
 	for _, stage := range []func() error{x.moves, x.identities, x.bodies, x.related, x.companions, x.rejected, x.records, x.others} {
 		if err := stage(); err != nil {
@@ -109,7 +110,10 @@ type search struct {
 	mentions map[string]bool
 	people   map[who]bool // under the ids they answer to now
 	moved    map[who]crm.Ref
-	found    Finding
+	// creations are those that are the subject's, by what stands for the
+	// person until then; zero where nothing is open any more.
+	creations map[who]crm.KeyRef
+	found     Finding
 }
 
 // moves learns who became whom.
@@ -361,7 +365,11 @@ func (x *search) others() error {
 			f.People[p.Destination] = append(f.People[p.Destination], p.Ref)
 			continue
 		}
-		if rest, changed := withoutCalls(p.Person, x.calls); changed {
+		rest, changed := withoutCalls(p.Person, x.calls)
+		switch {
+		case x.creates(p, rest, changed):
+			x.creations[w] = crm.KeyRef{}
+		case changed:
 			if f.kept[p.Destination] == nil {
 				f.kept[p.Destination] = map[crm.Ref]store.Person{}
 			}
@@ -381,42 +389,58 @@ func (x *search) others() error {
 	return x.names()
 }
 
-// names lists the identities of the people found. One under which somebody is
-// being created goes with the others of the same creation.
+// creates reports whether p is being created for the subject, or was refused: a
+// person's calls have a part in it, or all there is of it is the one call's. rest
+// is what others have of it.
+func (x *search) creates(p store.KnownPerson, rest store.Person, changed bool) bool {
+	if !strings.HasPrefix(p.Ref.ID, store.Unborn("", "").ID) {
+		return false
+	}
+	if x.found.person {
+		return changed || x.calls[p.Created]
+	}
+	return x.calls[p.Created] && len(rest.Properties)+len(rest.Claims) == 0
+}
+
+// names lists the identities of the people found, and those that the calls
+// taught. One under which somebody is being created goes with the others of the
+// same creation.
 func (x *search) names() error {
 	f := &x.found
-	creations := map[who]crm.KeyRef{}
 	var open []store.KnownIdentity
 	for i, err := range x.journal.AllIdentities(x.ctx) {
 		if err != nil {
 			return err
 		}
+		named := f.person && i.Key == x.identity
 		switch {
 		case i.Ref.IsZero() && i.Identity.Key != "":
 			open = append(open, i)
-			if f.person && i.Key == x.identity {
-				creations[creation(i)] = crm.KeyRef{Object: i.Object, Key: i.Identity.Key, Since: i.Intent}
+			if named {
+				x.creations[creation(i)] = crm.KeyRef{}
 			}
-		case slices.Contains(f.People[i.Destination], i.Ref), f.person && i.Key == x.identity:
+		case named, slices.Contains(f.People[i.Destination], i.Ref), x.calls[i.Call]:
 			f.Identities[i.Destination] = append(f.Identities[i.Destination], i.Key)
 		}
 	}
 	for _, i := range open {
-		if _, ok := creations[creation(i)]; ok {
+		if _, ok := x.creations[creation(i)]; ok {
+			x.creations[creation(i)] = crm.KeyRef{Object: i.Object, Key: i.Identity.Key, Since: i.Intent}
 			f.Identities[i.Destination] = append(f.Identities[i.Destination], i.Key)
 		}
 	}
-	for w, k := range creations {
-		f.creating[w.destination] = append(f.creating[w.destination], k)
-		unborn := store.Unborn(k.Object, k.Key)
-		f.People[w.destination] = append(f.People[w.destination], unborn)
-		delete(f.kept[w.destination], unborn)
+	for w, k := range x.creations {
+		if k.Key != "" {
+			f.creating[w.destination] = append(f.creating[w.destination], k)
+		}
+		f.People[w.destination] = append(f.People[w.destination], w.Ref)
 	}
 	return nil
 }
 
+// creation is under what somebody stands who is being created.
 func creation(i store.KnownIdentity) who {
-	return who{i.Destination, crm.Ref{Object: i.Object, ID: i.Identity.Key}}
+	return who{i.Destination, store.Unborn(i.Object, i.Identity.Key)}
 }
 
 // withoutCalls takes out of a person what calls claimed or brought.
