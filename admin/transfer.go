@@ -95,7 +95,8 @@ func rawBody(body []byte) json.RawMessage {
 	return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 }
 
-// importCalls takes lines in as if each had been delivered. Revisions of a call
+// importCalls takes lines in as if each had been delivered, but in bulk: live
+// deliveries overtake them, and they are wanted from now on, however old. Revisions of a call
 // keep their order; different calls go side by side.
 func (s *Server) importCalls(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
@@ -179,7 +180,8 @@ func (s *Server) readLines(ctx context.Context, body io.Reader, t *importTally, 
 
 // deliveryOf reads a line: an exported revision, or a bare payload.
 func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
-	at := s.Now()
+	now := s.Now()
+	at := now
 	var line Line
 	if err := json.Unmarshal(text, &line); err == nil && line.Revision > 0 && len(line.Body) > 0 {
 		text = line.Body
@@ -198,6 +200,7 @@ func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 	return store.Delivery{
 		At: at, Peer: "import", Status: http.StatusOK, Verdict: store.Accepted, CallID: call.CallID,
 		Size: len(text), Hash: julian.Hash(canonical), Body: text, Call: call,
+		Lane: store.Replay, Due: now,
 	}, nil
 }
 

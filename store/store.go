@@ -51,8 +51,9 @@ type Journal interface {
 // An Inbox takes deliveries: the receiver's view.
 type Inbox interface {
 	// Deliver decides what a delivery is, records it and, if it is new or
-	// changed, makes its call due for every enrolled destination from d.At on. The
-	// error wraps ErrUnavailable when nothing could be recorded.
+	// changed, makes its call due for every enrolled destination, in d.Lane and
+	// from d.Due on. A call already due in lane Live stays there. The error wraps
+	// ErrUnavailable when nothing could be recorded.
 	Deliver(ctx context.Context, d Delivery) (Receipt, error)
 }
 
@@ -172,6 +173,11 @@ type Delivery struct {
 	Body []byte `json:"-"`
 	// Call is the parsed body; nil when rejected.
 	Call *julian.Call `json:"-"`
+	// Lane is Replay for calls taken in by the bulk. Due is from when on the call
+	// is to be synced, and counts as late; zero: At. Neither is kept with the
+	// delivery.
+	Lane Lane      `json:"-"`
+	Due  time.Time `json:"-"`
 }
 
 // A Receipt tells the receiver what Deliver decided. For a delivery that came in
@@ -227,7 +233,7 @@ type Lane uint8
 
 const (
 	Live   Lane = iota // deliveries, retries of them, and single resyncs
-	Replay             // bulk resyncs: live work overtakes them
+	Replay             // bulk resyncs and imports: live work overtakes them
 )
 
 // A Due entry is a call whose turn it is.

@@ -12,8 +12,7 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
-// Deliver implements [store.Inbox]. The delivery's call becomes due from d.At
-// on; a zero At means now.
+// Deliver implements [store.Inbox]. A zero d.At means now.
 func (j *Journal) Deliver(ctx context.Context, d store.Delivery) (store.Receipt, error) {
 	p, err := j.prepare(d)
 	if err != nil {
@@ -44,7 +43,10 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	if d.At.IsZero() {
 		d.At = j.now()
 	}
-	d.At = d.At.UTC()
+	if d.Due.IsZero() {
+		d.Due = d.At
+	}
+	d.At, d.Due = d.At.UTC(), d.Due.UTC()
 	rejected := d.Verdict == store.Rejected
 	if !rejected {
 		if d.Call == nil || d.Call.CallID == "" || d.Hash == "" {
@@ -59,8 +61,8 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	if rejected {
 		return p, nil
 	}
-	if !writable(d.At) {
-		return nil, fmt.Errorf("a delivery at %v, a time that cannot be kept", d.At)
+	if !writable(d.At) || !writable(d.Due) {
+		return nil, fmt.Errorf("a delivery at %v, due at %v: a time that cannot be kept", d.At, d.Due)
 	}
 	p.call = store.Call{
 		ID:         d.Call.CallID,
@@ -78,7 +80,7 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	if t := d.Call.ScheduledAt; t != nil && writable(*t) {
 		p.call.ScheduledAt = t.UTC()
 	}
-	wish := want(store.State{}, d.At)
+	wish := delivered(store.State{}, &d)
 	p.wish = encodeWish(&wish)
 	var err error
 	p.row, err = encodeCall(&p.call)
@@ -173,13 +175,22 @@ func (t *tx) accept(seq uint64, p *parcel, c store.Call, row []byte) error {
 			}
 			encoded = nil
 		}
-		s := want(old, p.At)
-		s.Lane = store.Live
+		s := delivered(old, &p.Delivery)
 		if err := t.putState(&c, destination, old, had, s, encoded); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// delivered is a state after a delivery that is news.
+func delivered(old store.State, d *store.Delivery) store.State {
+	if d.Lane != store.Live {
+		return requested(old, d.Due, store.Request{Lane: d.Lane})
+	}
+	s := want(old, d.Due)
+	s.Lane = store.Live
+	return s
 }
 
 // A revision row is the seq under which its body is kept, its time and its hash.

@@ -59,6 +59,7 @@ func encodeWish(s *store.State) []byte {
 	f.int("wanted", int(s.Wanted))
 	f.time("since", s.Since)
 	f.time("next", s.Next)
+	f.int("lane", int(s.Lane))
 	return f.row()
 }
 

@@ -51,7 +51,7 @@ func TestRowsByHand(t *testing.T) {
 		decoded(t, &got, encodeDelivery(&want), nil, want)
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		wish := want(store.State{}, moment.Draw(t, "at"))
+		wish := delivered(store.State{}, &store.Delivery{Due: moment.Draw(t, "at"), Lane: store.Lane(rapid.IntRange(0, 1).Draw(t, "lane"))})
 		var got store.State
 		decoded(t, &got, encodeWish(&wish), nil, wish)
 	})
@@ -65,6 +65,7 @@ func TestRowsByHand(t *testing.T) {
 	var d store.Delivery
 	fill(reflect.ValueOf(&d).Elem())
 	d.Seq, d.At, d.Verdict, d.Body, d.Call = 0, time.Time{}, "", nil, nil // kept elsewhere
+	d.Lane, d.Due = store.Live, time.Time{}                               // for the state
 	var gotDelivery store.Delivery
 	decoded(t, &gotDelivery, encodeDelivery(&d), nil, d)
 }

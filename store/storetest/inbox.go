@@ -17,6 +17,7 @@ var inboxTests = []test{
 	{"bodies come back as they came in", testBodies},
 	{"ids of any content", testNames},
 	{"a delivery makes its call due where it is enrolled", testEnrolled},
+	{"a delivery in bulk", testDeliverReplay},
 	{"a duplicate asks for nothing", testDuplicateAsksNothing},
 	{"rejected bodies are kept", testQuarantine},
 	{"a malformed delivery records nothing", testMalformedDelivery},
@@ -214,6 +215,35 @@ func testEnrolled(t *testing.T, open Open) {
 	f.deliver(delivery("call", julian.GoalCompleted, "corrected again", at(20)))
 	want = store.State{Status: store.Pending, Wanted: 3, Done: 1, Since: at(9), Next: at(20), SyncedAt: at(5)}
 	same(t, "revised while it waits", f.load("hubspot", "call").State, want)
+}
+
+// Calls from long ago, taken in at once, neither overtake what is live nor count
+// as late since then.
+func testDeliverReplay(t *testing.T, open Open) {
+	f := start(t, open, "hubspot")
+	bulk := func(id, text string, when, due int) {
+		d := delivery(id, julian.GoalCompleted, text, at(when))
+		d.Lane, d.Due = store.Replay, at(due)
+		f.deliver(d)
+	}
+	f.accepted("live", at(1000))
+	bulk("old", "one", -9_000_000, 1001)
+	same(t, "due", f.due("hubspot", at(1001)), []string{"live", "old"})
+	same(t, "oldest", f.stats().Oldest["hubspot"], at(1000))
+	same(t, "state", f.load("hubspot", "old").State, store.State{Status: store.Pending, Wanted: 1, Since: at(1001), Next: at(1001), Lane: store.Replay})
+	c, err := f.Call(f.ctx(), "old")
+	f.ok(err)
+	if !c.ReceivedAt.Equal(at(-9_000_000)) || !c.RevisedAt.Equal(at(-9_000_000)) {
+		t.Errorf("received %v, revised %v; want when it was delivered first", c.ReceivedAt, c.RevisedAt)
+	}
+	same(t, "log", f.deliveries(store.DeliveryFilter{CallID: "old"})[0].At, at(-9_000_000))
+
+	bulk("old", "two", -8_000_000, 1002)
+	same(t, "a bulk call revised in bulk", f.load("hubspot", "old").State, store.State{Status: store.Pending, Wanted: 2, Since: at(1001), Next: at(1001), Lane: store.Replay})
+	bulk("live", "corrected", -8_000_000, 1003)
+	same(t, "a live call revised in bulk", f.load("hubspot", "live").State, store.State{Status: store.Pending, Wanted: 2, Since: at(1000), Next: at(1000)})
+	f.deliver(delivery("old", julian.GoalCompleted, "three", at(1004)))
+	same(t, "a bulk call delivered", f.load("hubspot", "old").State, store.State{Status: store.Pending, Wanted: 3, Since: at(1001), Next: at(1004)})
 }
 
 func testDuplicateAsksNothing(t *testing.T, open Open) {

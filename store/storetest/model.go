@@ -87,6 +87,9 @@ func draw[T any](r *rapid.T, from []T, what string) T {
 func (m *machine) deliverAny(r *rapid.T) {
 	d := delivery(draw(r, modelCalls, "call"), draw(r, modelResults, "result"), draw(r, modelTexts, "text"), m.now())
 	d.Call.AgentID = draw(r, []string{"x", "y"}, "agent")
+	if rapid.Bool().Draw(r, "bulk") {
+		d.Lane, d.Due = store.Replay, m.now()
+	}
 	got, err := m.Deliver(m.ctx(), d)
 	if err != nil {
 		r.Fatal(err)
@@ -96,6 +99,7 @@ func (m *machine) deliverAny(r *rapid.T) {
 		r.Fatalf("%s, revision %d; want %s, revision %d", got.Verdict, got.Revision, verdict, revision)
 	}
 	d.Seq, d.Verdict, d.Call, d.Body = got.Seq, verdict, nil, nil
+	d.Lane, d.Due = store.Live, time.Time{}
 	m.log = append(m.log, d)
 }
 
@@ -125,6 +129,10 @@ func (m *machine) receive(d store.Delivery) (store.Verdict, int) {
 	c.revisions = append(c.revisions, store.Revision{N: c.Revision, At: d.At, Hash: d.Hash, Body: d.Body})
 	for destination := range m.enrolled {
 		s := c.states[destination]
+		if d.Lane == store.Replay {
+			c.states[destination] = modelRequest(s, store.Request{At: d.Due, Lane: store.Replay})
+			continue
+		}
 		if s.Wanted == s.Done {
 			s.Since = d.At
 		}
