@@ -94,6 +94,9 @@ type Options struct {
 	Disk func() (free, size int64, err error)
 	// Julian tells whether 11x's REST API can be used; nil where nobody asks it.
 	Julian func() JulianStatus
+	// Stale names the tables of the configuration file that differ from what is in
+	// force; nil where no daemon runs.
+	Stale func() []string
 	// Reload reads the configuration again; nil where no daemon runs.
 	Reload func() (Reloaded, error)
 	Logger *slog.Logger

@@ -21,12 +21,15 @@ type Build struct {
 
 // Status is the answer of /api/v1/status.
 type Status struct {
-	Build        Build               `json:"build"`
-	Daemon       bool                `json:"daemon"` // false: answered from the file, nothing is being received or synced
-	Started      time.Time           `json:"started,omitzero"`
-	Receivers    []string            `json:"receivers,omitempty"`
-	Ready        bool                `json:"ready"`
-	Reasons      []string            `json:"reasons,omitempty"` // why it is not ready
+	Build     Build     `json:"build"`
+	Daemon    bool      `json:"daemon"` // false: answered from the file, nothing is being received or synced
+	Started   time.Time `json:"started,omitzero"`
+	Receivers []string  `json:"receivers,omitempty"`
+	Ready     bool      `json:"ready"`
+	Reasons   []string  `json:"reasons,omitempty"` // why it is not ready
+	// Stale names the tables of the configuration file that differ from what the
+	// daemon runs with.
+	Stale        []string            `json:"stale,omitempty"`
 	Journal      JournalStatus       `json:"journal"`
 	Refused      Refused             `json:"refused,omitzero"`
 	Julian       *JulianStatus       `json:"julian,omitempty"` // nil: no daemon, or no api_key in [julian]

@@ -28,6 +28,9 @@ func (s *Server) status(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Stale != nil {
+		answer.Stale = s.Stale()
+	}
 	for i := range answer.Destinations {
 		at := &answer.Destinations[i]
 		if at.Backlog, err = s.Journal.Backlog(r.Context(), at.Destination, s.Now()); err != nil {

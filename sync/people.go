@@ -27,7 +27,7 @@ func (r *round) findPeople(ctx context.Context) error {
 		switch {
 		case !it.open() || !needsPerson(it):
 		case len(it.want.Person.Match) == 0:
-			r.orphan(it, "the call has no id, email or phone number to find anybody by")
+			r.orphan(it, "the call has no id, email or phone number that could be read, to find anybody by")
 		default:
 			if it.knownBy().IsZero() || len(it.unknown()) > 0 {
 				search = append(search, it)

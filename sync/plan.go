@@ -95,7 +95,7 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 
 func nobody(p crm.Person) string {
 	if len(p.Match) == 0 {
-		return "the call has no id, email or phone number to find anybody by"
+		return "the call has no id, email or phone number that could be read, to find anybody by"
 	}
 	return p.WhyNot
 }

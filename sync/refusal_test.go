@@ -179,3 +179,24 @@ func TestRefusalOfEverythingIsNotHuntedDown(t *testing.T) {
 		w.wantStatus("c"+time.Duration(0).String(), store.Failed)
 	})
 }
+
+func TestUndoKeepsOutWhatIsNotWrittenYet(t *testing.T) {
+	inWorld(t, func(w *world) {
+		if err := w.loop.Pause(w.t.Context(), "wait"); err != nil {
+			t.Fatal(err)
+		}
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+		if u, err := w.loop.Undo(w.t.Context(), "c1"); err != nil || !u.Undone {
+			t.Fatalf("undo of a pending call: %+v, %v", u, err)
+		}
+		if err := w.loop.Unpause(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.wantStatus("c1", store.Skipped)
+		w.wantLive("calls", 0)
+		w.wantLive("contacts", 0)
+		w.resync(store.Request{Redo: true}, "c1")
+		w.wantLive("calls", 1)
+	})
+}

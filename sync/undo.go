@@ -28,6 +28,8 @@ type Undo struct {
 	Person   PersonPlan   `json:"person"`
 	Records  []RecordPlan `json:"records,omitempty"`
 	Warnings []string     `json:"warnings,omitempty"`
+	// Pending is true while a sync of the call is due, which an undo prevents.
+	Pending bool `json:"pending,omitempty"`
 	// Undone is true when the call is taken back: it stays out of the CRM until
 	// it is asked for by its id.
 	Undone bool `json:"undone"`
@@ -107,6 +109,7 @@ func (l *Loop) undoing(ctx context.Context, callID string) (*undoing, error) {
 	}
 	u := &undoing{r: &round{loop: l, now: l.now()}}
 	u.out = Undo{CallID: callID, Destination: l.name, Person: PersonPlan{Op: None}, Undone: undone(works[0].State)}
+	u.out.Pending = works[0].State.Wanted > works[0].State.Done
 	u.it = u.render(works[0])
 	u.r.items = []*item{u.it}
 	for _, stage := range []func(context.Context) error{u.settled, u.records, u.person} {
@@ -216,8 +219,8 @@ func editedNames(applied map[string]store.Applied, present map[string]string) []
 // carryOut archives and restores. First the journal learns that the call is
 // undone, so that whatever happens, no round writes it again.
 func (u *undoing) carryOut(ctx context.Context) error {
-	if !u.out.Undone && len(u.it.work.Records) == 0 && u.who.ref.IsZero() {
-		return nil // nothing of it was ever written
+	if !u.out.Undone && !u.out.Pending && len(u.it.work.Records) == 0 && u.who.ref.IsZero() {
+		return nil // nothing of it was ever written, nor is going to be
 	}
 	for _, j := range u.jobs {
 		u.r.announce(j)

@@ -328,6 +328,7 @@ func TestUndoRefuses(t *testing.T) {
 		w.undo("c1")
 		w.wantLive("contacts", 0)
 		w.deliver(call("c2", "skip", "policy", "callResult", result("x")))
+		w.settle()
 		if _, err := w.loop.Undo(w.t.Context(), "c2"); err != nil {
 			t.Errorf("nothing to undo: %v", err)
 		}

@@ -24,6 +24,7 @@ type assembly struct {
 	daemon    bool
 	receivers []string
 	reload    func() (admin.Reloaded, error)
+	stale     func() []string
 	julian    *julianWatch // nil: nobody asks 11x
 }
 
@@ -59,7 +60,7 @@ func assemble(ctx context.Context, cfg *config.Config, journal store.Journal, ho
 	}
 	o := admin.Options{
 		Journal: journal, Destinations: shown, Daemon: how.daemon, Receivers: how.receivers,
-		Build: build(), Metrics: how.metrics, Logger: how.logger, Reload: how.reload,
+		Build: build(), Metrics: how.metrics, Logger: how.logger, Reload: how.reload, Stale: how.stale,
 		Disk: func() (int64, int64, error) { return diskSpace(filepath.Dir(cfg.Store.Path)) },
 	}
 	if how.julian != nil {

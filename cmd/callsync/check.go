@@ -99,6 +99,15 @@ func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 		return found, err
 	}
 	defer s.close()
+	if s.daemon {
+		status, err := s.Status(ctx)
+		if err != nil {
+			return found, err
+		}
+		for _, table := range status.Stale {
+			add("daemon", false, table+": the daemon runs with something else, and what follows is about that; restart it, or `callsync reload` for keys and alerts")
+		}
+	}
 	if c.Live {
 		found = append(found, checkJulian(ctx, cfg, s)...)
 	}

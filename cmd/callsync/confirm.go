@@ -2,8 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -12,7 +12,7 @@ import (
 
 // confirm asks a person, unless yes was said. A script has to say --yes: so is
 // nothing, which says that nothing was done, and then what --yes does.
-func (a *app) confirm(yes bool, question, nothing, does string) error {
+func (a *app) confirm(ctx context.Context, yes bool, question, nothing, does string) error {
 	if yes {
 		return nil
 	}
@@ -21,9 +21,16 @@ func (a *app) confirm(yes bool, question, nothing, does string) error {
 		return usagef("%s: say --yes to %s", nothing, does)
 	}
 	a.out.f("%s [y/N] ", question)
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return err
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(f).ReadString('\n') // what is typed before an error counts
+		typed <- line
+	}()
+	var answer string
+	select {
+	case answer = <-typed:
+	case <-ctx.Done(): // Ctrl-C
+		a.out.f("\n")
 	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
 		return fmt.Errorf("%s", nothing)

@@ -101,6 +101,7 @@ func start(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *daemon
 	d.parts, err = assemble(ctx, cfg, journal, assembly{
 		logger: log, metrics: metrics, daemon: true, receivers: []string{d.Webhook},
 		reload: func() (admin.Reloaded, error) { return d.Reload(log) },
+		stale:  d.stale,
 		julian: d.julian,
 	})
 	if err != nil {

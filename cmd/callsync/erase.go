@@ -50,7 +50,7 @@ func (c *eraseCmd) Run(ctx context.Context, a *app) error {
 		}
 		return nil
 	}
-	if err := a.confirm(c.Yes, "Erase it for good?", "nothing has been erased", "erase it"); err != nil {
+	if err := a.confirm(ctx, c.Yes, "Erase it for good?", "nothing has been erased", "erase it"); err != nil {
 		return err
 	}
 	done, err := client.Erase(ctx, admin.EraseRequest{Subject: subject, CRM: c.CRM})

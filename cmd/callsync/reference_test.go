@@ -273,6 +273,9 @@ func settledDaemon(t *testing.T) (file string) {
 	if _, _, err := deliverAs("wrong", d.Webhook, []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
+	if status, answer, err := deliver(d.Webhook, []byte(`{"callId":"torn"`)); err != nil || status != http.StatusBadRequest {
+		t.Fatalf("%d %s %v", status, answer, err)
+	}
 	if err := awaitSettled(file, time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +337,7 @@ func TestJSONIsAsDocumented(t *testing.T) {
 		"resync --all --json", "resync --all --json --dry-run --force", "verify --json", "pause --json", "unpause --json",
 		"reload --json", "setup --json --yes", "check --json", "check --json --live", "export", "import --json " + exported,
 		"mapping --json " + status.Destinations[0].MappingFile.Version,
-		"undo call.demo-meeting --json --yes", "erase --json --yes --call call.demo-voicemail",
+		"readmit 5 --json --file testdata/demo/guide.json", "undo call.demo-meeting --json --yes", "erase --json --yes --call call.demo-voicemail",
 	} {
 		args := strings.Fields(line)
 		t.Run(line, func(t *testing.T) {

@@ -71,6 +71,25 @@ func (d *daemon) Reload(log *slog.Logger) (admin.Reloaded, error) {
 	return changed, nil
 }
 
+// stale names the tables of the configuration file that differ from what the
+// daemon runs with. A file that cannot be used differs as a whole.
+func (d *daemon) stale() []string {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	fresh, err := config.Load(d.cfg.File, checkAlertURLs)
+	if err != nil {
+		return []string{d.cfg.File + " (it cannot be used as it is)"}
+	}
+	names := differences(d.cfg, fresh)
+	if !reflect.DeepEqual(d.cfg.Receiver.APIKeys, fresh.Receiver.APIKeys) {
+		names = append(names, "[receiver] api_keys")
+	}
+	if !reflect.DeepEqual(d.cfg.Alerts, fresh.Alerts) {
+		names = append(names, "[alerts]")
+	}
+	return names
+}
+
 // differences names the tables that differ in what needs a restart.
 func differences(old, fresh *config.Config) []string {
 	names := []string{}

@@ -33,7 +33,7 @@ func (c *setupCmd) Run(ctx context.Context, a *app) error {
 			printSteps(a.out, answer)
 		}
 		if len(answer.Steps) > 0 {
-			if err := a.confirm(c.Yes, "Create it?", "nothing has been created", "create it"); err != nil {
+			if err := a.confirm(ctx, c.Yes, "Create it?", "nothing has been created", "create it"); err != nil {
 				return err
 			}
 			if answer, err = s.Setup(ctx, name); err != nil {

@@ -172,7 +172,7 @@ func TestCompletion(t *testing.T) {
 		words []string
 		want  []string
 	}{
-		{"zsh", []string{"re"}, []string{"resync", "reload"}},
+		{"zsh", []string{"re"}, []string{"resync", "reload", "readmit"}},
 		{"zsh", []string{"calls", "--st"}, []string{"--state"}},
 		{"zsh", []string{"calls", "--state", "s"}, []string{"synced", "skipped"}},
 		{"zsh", []string{"calls", "--state=s"}, []string{"--state=synced", "--state=skipped"}},

@@ -31,7 +31,7 @@ func (c *undoCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	todo := slices.ContainsFunc(plans, func(u sync.Undo) bool { return u.Writes() || !u.Undone && len(u.Records) > 0 })
+	todo := slices.ContainsFunc(plans, func(u sync.Undo) bool { return u.Writes() || !u.Undone && (u.Pending || len(u.Records) > 0) })
 	if c.JSON && (!c.Yes || !todo) {
 		return a.out.json(plans)
 	}
@@ -43,7 +43,7 @@ func (c *undoCmd) Run(ctx context.Context, a *app) error {
 	if !todo {
 		return nil
 	}
-	if err := a.confirm(c.Yes, "Undo it?", "nothing has been undone", "undo it"); err != nil {
+	if err := a.confirm(ctx, c.Yes, "Undo it?", "nothing has been undone", "undo it"); err != nil {
 		return err
 	}
 	done, err := s.Undo(ctx, c.CallID, c.Destination)
@@ -71,8 +71,11 @@ func (c *undoCmd) Run(ctx context.Context, a *app) error {
 func printUndo(p *printer, u sync.Undo) {
 	if !u.Writes() && len(u.Left) == 0 {
 		state := "nothing to undo"
-		if u.Undone {
+		switch {
+		case u.Undone:
 			state = "undone already"
+		case u.Pending:
+			state = "nothing is written yet; undone, it stays out"
 		}
 		p.f("%s: %s\n", styled{u.Destination, bold}, state)
 	} else {

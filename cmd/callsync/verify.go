@@ -45,7 +45,7 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 		fixable += total.Drifts[sync.Missing]
 	}
 	if c.Repair && !c.Yes && fixable > 0 && !c.JSON {
-		if err := a.confirm(false, "Repair it?", "nothing has been repaired", "repair it"); err != nil {
+		if err := a.confirm(ctx, false, "Repair it?", "nothing has been repaired", "repair it"); err != nil {
 			return err
 		}
 		req.Repair, req.Recreate = true, c.Recreate
