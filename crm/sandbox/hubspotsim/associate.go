@@ -99,27 +99,23 @@ func (s *Server) batchAssociate(c *call) (int, any, *apiError) {
 	if fail != nil {
 		return 0, nil, fail
 	}
-	var in struct {
-		Inputs []struct {
-			From  objectRef         `json:"from"`
-			To    objectRef         `json:"to"`
-			Types []associationSpec `json:"types"`
-		} `json:"inputs"`
+	type input struct {
+		From  objectRef         `json:"from"`
+		To    objectRef         `json:"to"`
+		Types []associationSpec `json:"types"`
 	}
-	if fail := c.decode(&in); fail != nil {
+	in, fail := inputs[input](c, maxAssociate)
+	if fail != nil {
 		return 0, nil, fail
 	}
-	if fail := batchSize(len(in.Inputs), maxAssociate); fail != nil {
-		return 0, nil, fail
-	}
-	for _, one := range in.Inputs { // a wrong type refuses the batch
+	for _, one := range in { // a wrong type refuses the batch
 		if fail := checkSpecs(one.Types, c.typ, to); fail != nil {
 			return 0, nil, fail
 		}
 	}
 	var results []labelledPair
 	var errs []itemError
-	for _, one := range in.Inputs {
+	for _, one := range in {
 		pair, fail := s.associate(c.typ, to, one.From.ID, one.To.ID, one.Types)
 		if fail != nil {
 			errs = append(errs, fail.item(""))
@@ -135,16 +131,12 @@ func (s *Server) batchAssociateDefault(c *call) (int, any, *apiError) {
 	if fail != nil {
 		return 0, nil, fail
 	}
-	var in struct {
-		Inputs []struct {
-			From objectRef `json:"from"`
-			To   objectRef `json:"to"`
-		} `json:"inputs"`
+	type input struct {
+		From objectRef `json:"from"`
+		To   objectRef `json:"to"`
 	}
-	if fail := c.decode(&in); fail != nil {
-		return 0, nil, fail
-	}
-	if fail := batchSize(len(in.Inputs), maxAssociate); fail != nil {
+	in, fail := inputs[input](c, maxAssociate)
+	if fail != nil {
 		return 0, nil, fail
 	}
 	kind, fail := pairType(c.typ, to)
@@ -153,7 +145,7 @@ func (s *Server) batchAssociateDefault(c *call) (int, any, *apiError) {
 	}
 	var results []defaultPair
 	var errs []itemError
-	for _, one := range in.Inputs {
+	for _, one := range in {
 		pairs, fail := s.associateDefault(c.typ, to, one.From.ID, one.To.ID, kind)
 		if fail != nil {
 			errs = append(errs, fail.item(""))
@@ -239,19 +231,15 @@ func (s *Server) batchDissociate(c *call) (int, any, *apiError) {
 	if fail != nil {
 		return 0, nil, fail
 	}
-	var in struct {
-		Inputs []struct {
-			From objectRef   `json:"from"`
-			To   []objectRef `json:"to"`
-		} `json:"inputs"`
+	type input struct {
+		From objectRef   `json:"from"`
+		To   []objectRef `json:"to"`
 	}
-	if fail := c.decode(&in); fail != nil {
+	in, fail := inputs[input](c, maxAssociate)
+	if fail != nil {
 		return 0, nil, fail
 	}
-	if fail := batchSize(len(in.Inputs), maxAssociate); fail != nil {
-		return 0, nil, fail
-	}
-	for _, one := range in.Inputs {
+	for _, one := range in {
 		for _, target := range one.To {
 			if a, b, fail := ends(c.typ, to, one.From.ID, target.ID); fail == nil {
 				unlink(a, b)
@@ -295,21 +283,17 @@ func (s *Server) batchReadAssociations(c *call) (int, any, *apiError) {
 	if fail != nil {
 		return 0, nil, fail
 	}
-	var in struct {
-		Inputs []struct {
-			ID    string `json:"id"`
-			After string `json:"after"`
-		} `json:"inputs"`
+	type input struct {
+		ID    string `json:"id"`
+		After string `json:"after"`
 	}
-	if fail := c.decode(&in); fail != nil {
-		return 0, nil, fail
-	}
-	if fail := batchSize(len(in.Inputs), maxReadAssociate); fail != nil {
+	in, fail := inputs[input](c, maxReadAssociate)
+	if fail != nil {
 		return 0, nil, fail
 	}
 	var results []associatedPage
 	var errs []itemError
-	for _, one := range in.Inputs {
+	for _, one := range in {
 		page := associatedPage{From: &objectRef{one.ID}}
 		if r := c.typ.find(one.ID); r != nil {
 			page.To, page.Paging = r.associated(to.name, numeric(one.After), maxReadAssociate)

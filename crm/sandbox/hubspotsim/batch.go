@@ -47,6 +47,17 @@ func (c *call) batch() (*batchInput, *apiError) {
 	return &in, batchSize(len(in.Inputs), maxBatch)
 }
 
+// inputs reads the body of a batch that has nothing but inputs.
+func inputs[T any](c *call, most int) ([]T, *apiError) {
+	var in struct {
+		Inputs []T `json:"inputs"`
+	}
+	if fail := c.decode(&in); fail != nil {
+		return nil, fail
+	}
+	return in.Inputs, batchSize(len(in.Inputs), most)
+}
+
 func batchSize(n, most int) *apiError {
 	switch {
 	case n == 0:

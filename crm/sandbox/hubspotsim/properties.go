@@ -168,18 +168,13 @@ func (s *Server) createProperty(c *call) (int, any, *apiError) {
 
 // batchCreateProperties creates what it can and reports the rest.
 func (s *Server) batchCreateProperties(c *call) (int, any, *apiError) {
-	var in struct {
-		Inputs []propertyInput `json:"inputs"`
-	}
-	if fail := c.decode(&in); fail != nil {
-		return 0, nil, fail
-	}
-	if fail := batchSize(len(in.Inputs), maxBatch); fail != nil {
+	in, fail := inputs[propertyInput](c, maxBatch)
+	if fail != nil {
 		return 0, nil, fail
 	}
 	var results []*property
 	var errs []itemError
-	for _, one := range in.Inputs {
+	for _, one := range in {
 		p, fail := s.define(c.typ, one, c.now)
 		if fail != nil {
 			fail.Context = map[string][]string{"name": {one.Name}}
