@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 )
@@ -136,20 +135,8 @@ func (s *Server) contact(ctx context.Context, w store.Work) (map[string]store.Ap
 	if w.State.Person == nil {
 		return nil, nil
 	}
-	ref := w.State.Person.Ref
-	const maxMoves = 8
-	for range maxMoves {
-		people, err := s.Journal.People(ctx, w.Destination, []crm.Ref{ref})
-		if err != nil {
-			return nil, err
-		}
-		p := people[ref]
-		if p.MovedTo.IsZero() {
-			return p.Properties, nil
-		}
-		ref = p.MovedTo
-	}
-	return nil, nil
+	_, p, err := store.Follow(ctx, s.Journal, w.Destination, w.State.Person.Ref)
+	return p.Properties, err
 }
 
 // explain says how the mappings in force read the newest body of a call.

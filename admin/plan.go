@@ -21,15 +21,21 @@ const (
 	maxPlans = 100
 )
 
+// asked reads a request about a selection of calls, which is part of it, and
+// returns the destinations that it is about.
+func (s *Server) asked(r *http.Request, into any, selection *Selection) ([]Destination, error) {
+	if err := decode(r, into); err != nil {
+		return nil, err
+	}
+	if err := checkSelection(*selection); err != nil {
+		return nil, err
+	}
+	return s.chosen(selection.Destination)
+}
+
 func (s *Server) plan(r *http.Request) (any, error) {
 	var req PlanRequest
-	if err := decode(r, &req); err != nil {
-		return nil, err
-	}
-	if err := checkSelection(req.Selection); err != nil {
-		return nil, err
-	}
-	destinations, err := s.chosen(req.Destination)
+	destinations, err := s.asked(r, &req, &req.Selection)
 	if err != nil {
 		return nil, err
 	}
@@ -172,13 +178,7 @@ func (s *Server) planChunk(ctx context.Context, d Destination, ids []string, adj
 
 func (s *Server) resync(r *http.Request) (any, error) {
 	var req ResyncRequest
-	if err := decode(r, &req); err != nil {
-		return nil, err
-	}
-	if err := checkSelection(req.Selection); err != nil {
-		return nil, err
-	}
-	destinations, err := s.chosen(req.Destination)
+	destinations, err := s.asked(r, &req, &req.Selection)
 	if err != nil {
 		return nil, err
 	}

@@ -52,15 +52,11 @@ const verifyPage = 100
 func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 	var req VerifyRequest
-	err := decode(r, &req)
-	if err == nil {
-		err = checkSelection(req.Selection)
-	}
+	destinations, err := s.asked(r, &req, &req.Selection)
 	if err == nil && req.Recreate && !req.Repair {
 		err = invalid("recreate goes with repair")
 	}
-	destinations, unknown := s.chosen(req.Destination)
-	if err = errors.Join(err, unknown); err != nil {
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}

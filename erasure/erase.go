@@ -116,7 +116,7 @@ func (f *Finding) inCRM(ctx context.Context, destination string, d crm.Destinati
 	for _, r := range f.Records[destination] {
 		switch {
 		case r.ID != "" && r.Gone.IsZero():
-			records = append(records, crm.Ref{Object: r.Object, ID: r.ID})
+			records = append(records, r.Ref())
 		case r.ID == "" && !r.Intent.IsZero():
 			open = append(open, crm.KeyRef{Object: r.Object, Key: r.Key, Since: r.Intent})
 		}

@@ -78,19 +78,24 @@ func (r *renderer) failAt(p *program, msg, hint string) error {
 	return &Error{Pos: p.at.pos, Text: p.at.str, Msg: msg, Hint: hint, Call: r.callID}
 }
 
-func (r *renderer) value(s source) (crm.Value, error) {
+// raw is what a source gives, before it is known to be a value.
+func (r *renderer) raw(s source) (any, error) {
 	if s.expr == nil {
-		return toValue(s.constant)
+		return s.constant, nil
 	}
-	v, err := r.eval(s.expr)
+	return r.eval(s.expr)
+}
+
+func (r *renderer) value(s source) (crm.Value, error) {
+	v, err := r.raw(s)
 	if err != nil {
 		return crm.Value{}, err
 	}
 	value, err := toValue(v)
-	if err != nil {
+	if err != nil && s.expr != nil {
 		return crm.Value{}, r.failAt(s.expr, err.Error(), valueHint)
 	}
-	return value, nil
+	return value, err
 }
 
 func (m *Mapping) render(c *julian.Call, received time.Time, observe func(Rule)) (*crm.Desired, error) {
@@ -163,18 +168,15 @@ func (r *renderer) person(c *contactRule) (crm.Person, error) {
 // identifier is the value of a match rule. What is no single value, such as an
 // object where an id was expected, identifies nobody.
 func (r *renderer) identifier(s source) (crm.Value, error) {
-	if s.expr == nil {
-		return toValue(s.constant)
-	}
-	v, err := r.eval(s.expr)
+	v, err := r.raw(s)
 	if err != nil {
 		return crm.Value{}, err
 	}
 	value, err := toValue(v)
-	if err != nil {
+	if err != nil && s.expr != nil {
 		return crm.Value{}, nil
 	}
-	return value, nil
+	return value, err
 }
 
 // matchValue answers the normal form of a value to look for, or "" for one that

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -88,6 +89,26 @@ func (p *Person) Join(old Person) {
 				p.Stake(name, c)
 			}
 		}
+	}
+}
+
+// Follow finds who somebody is now, after merges and conversions, and what was
+// applied to them. A circle of moves ends where it would begin again.
+func Follow(ctx context.Context, q interface {
+	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]Person, error)
+}, destination string, ref crm.Ref) (crm.Ref, Person, error) {
+	met := map[crm.Ref]bool{}
+	for {
+		met[ref] = true
+		people, err := q.People(ctx, destination, []crm.Ref{ref})
+		if err != nil {
+			return ref, Person{}, err
+		}
+		p := people[ref]
+		if p.MovedTo.IsZero() || met[p.MovedTo] {
+			return ref, p, nil
+		}
+		ref = p.MovedTo
 	}
 }
 

@@ -361,6 +361,9 @@ type Record struct {
 	Keep bool `json:"keep,omitempty"`
 }
 
+// Ref names the record in the CRM; its ID is "" until the CRM has answered.
+func (r Record) Ref() crm.Ref { return crm.Ref{Object: r.Object, ID: r.ID} }
+
 // An Identity says who an email or a phone number belongs to, or that somebody
 // is being created for it.
 type Identity struct {

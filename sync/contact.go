@@ -185,7 +185,7 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 	var edits []*contactEdit
 	var asks reading
 	for _, p := range r.people {
-		calls := slices.DeleteFunc(slices.Clone(p.calls), func(it *item) bool { return !it.open() })
+		calls := stillOpen(p.calls)
 		if len(calls)+len(p.left) == 0 {
 			continue
 		}
@@ -243,7 +243,7 @@ func (r *round) contactChange(ce *contactEdit) crm.Change {
 	for key := range p.keys {
 		r.setIdentity(key, intent)
 	}
-	r.setPerson(unborn(p.object, p.key), store.Person{Properties: ce.underway(nil), Created: newest})
+	r.setPerson(store.Unborn(p.object, p.key), store.Person{Properties: ce.underway(nil), Created: newest})
 	return crm.Change{Op: crm.Create, Object: p.object, Key: p.key, Properties: ce.edit.send, CallID: newest}
 }
 
@@ -259,7 +259,7 @@ func (r *round) contactApplied(ce *contactEdit) {
 		if !decided {
 			a = p.applied.Properties[name]
 			if a.Value != w.field.Value {
-				continue // a lookup without an answer
+				continue // it stays, although nobody claims it any more
 			}
 		}
 		if a.Kept != keptRefused || w.call != "" { // else it is still to be taken back for the call it came from

@@ -151,7 +151,6 @@ func (r *round) write(ctx context.Context, changes []crm.Change) []crm.Result {
 			last = res.Err
 		}
 	}
-	r.refused += transient
 	if transient > 0 && transient == len(results) {
 		r.note(last)
 	}

@@ -134,6 +134,13 @@ func (l *Loop) resting() (time.Duration, bool) {
 	return 0, false
 }
 
+// probing reports whether the destination failed and has not taken anything since.
+func (l *Loop) probing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.health.Phase == Blocked || l.health.Phase == Broken
+}
+
 // trip counts a failure of the destination as a whole.
 func (l *Loop) trip() int {
 	l.mu.Lock()

@@ -16,8 +16,8 @@ type item struct {
 	mapping string
 	state   store.State
 	person  *person
-	// known and pending are what the identity map says about the call's match
-	// values, by identity key.
+	// known is what the identity map says about the call's match values, by
+	// identity key.
 	known   map[string]store.Identity
 	outcome outcome
 	// refusal is why a value of the call could not be written to its person,
@@ -84,7 +84,6 @@ type person struct {
 	ref     crm.Ref // zero until found or created
 	object  string  // type to create
 	key     string  // callsync's key, while being created
-	intent  time.Time
 	how     string
 	others  []crm.Candidate
 	calls   []*item         // in call order
@@ -93,10 +92,6 @@ type person struct {
 	applied store.Person
 	changed bool // applied has to be stored
 }
-
-// unborn is where the journal keeps what is being sent to create somebody who has
-// no id yet.
-func unborn(object, key string) crm.Ref { return store.Unborn(object, key) }
 
 func (p *person) add(it *item) {
 	it.person = p

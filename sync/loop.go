@@ -65,7 +65,7 @@ type Options struct {
 // A Loop keeps one destination true to the journal. Its methods may be called
 // concurrently; Run only once.
 type Loop struct {
-	name, kind  string
+	name        string
 	journal     Journal
 	mapping     func() Mapping
 	destination crm.Destination
@@ -90,7 +90,7 @@ type Loop struct {
 // New makes a loop; Run starts it.
 func New(o Options) *Loop {
 	l := &Loop{
-		name: o.Name, kind: o.Type, journal: o.Journal, mapping: o.Mapping,
+		name: o.Name, journal: o.Journal, mapping: o.Mapping,
 		destination: o.Destination, log: o.Logger, now: o.Now,
 		batch: o.BatchSize, linger: o.Linger, grace: o.Grace, observe: o.Observe,
 		holder: rand.Text(),
@@ -250,8 +250,11 @@ func (l *Loop) flight(ctx context.Context) (flight context.Context, land func())
 	return flight, func() { stop(); cancel() }
 }
 
-// alone runs f while no round is under way, here or in another process.
-func (l *Loop) alone(ctx context.Context, f func(context.Context) error) error {
+// Alone runs f between two rounds: as long as it takes, nothing is synced to the
+// destination, and what f changes in the journal is not changed back by a round
+// that began before. The error wraps store.ErrLeased when another process runs
+// the loop.
+func (l *Loop) Alone(ctx context.Context, f func(context.Context) error) error {
 	done, err := l.occupy(ctx)
 	if err != nil {
 		return err
@@ -273,7 +276,7 @@ func (l *Loop) alone(ctx context.Context, f func(context.Context) error) error {
 // linger is over.
 func (l *Loop) gather(ctx context.Context) ([]string, error) {
 	limit := l.batch
-	if l.Health().Phase == Broken || l.Health().Phase == Blocked {
+	if l.probing() {
 		limit = min(limit, probeSize)
 	}
 	due, err := l.journal.Due(ctx, l.name, l.now(), limit)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/store"
@@ -155,7 +156,7 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 // person's.
 func (r *round) learn(it *item, found []crm.Candidate) (unused []crm.Match) {
 	for _, m := range it.unknown() {
-		hits := slices.DeleteFunc(slices.Clone(found), func(c crm.Candidate) bool { return c.Rule != m.Rule })
+		hits := ofRule(found, m)
 		if len(hits) == 0 {
 			unused = append(unused, m)
 			continue
@@ -171,7 +172,6 @@ type pick struct {
 	ref    crm.Ref
 	how    string
 	asked  string
-	byID   bool
 	keys   []crm.Match // rules that lead to this person, or to nobody
 	others []crm.Candidate
 }
@@ -182,12 +182,7 @@ type pick struct {
 func choose(want crm.Person, known map[string]store.Identity, found []crm.Candidate) pick {
 	var pk pick
 	for _, m := range want.Match {
-		var hits []crm.Candidate
-		for _, c := range found {
-			if c.Rule == m.Rule {
-				hits = append(hits, c)
-			}
-		}
+		hits := ofRule(found, m)
 		before := known[identityKey(m)].Ref
 		if len(hits) == 0 && before.IsZero() {
 			pk.keys = append(pk.keys, m)
@@ -208,9 +203,6 @@ func choose(want crm.Person, known map[string]store.Identity, found []crm.Candid
 		slices.SortFunc(hits, func(a, b crm.Candidate) int { return better(want.Objects, a, b) })
 		best := hits[0]
 		pk.ref, pk.asked = best.Ref, best.Asked
-		if m.Kind == crm.MatchID {
-			pk.byID, pk.keys = true, []crm.Match{m}
-		}
 		pk.how = fmt.Sprintf("found by rule %d, %s", m.Rule+1, label(m))
 		pk.others = without(hits, best.Ref)
 		if !best.Exact {
@@ -219,14 +211,20 @@ func choose(want crm.Person, known map[string]store.Identity, found []crm.Candid
 		if len(pk.others) > 0 {
 			pk.how += fmt.Sprintf("; the best of %d: %s", len(pk.others)+1, reason(want.Objects, best, pk.others[0]))
 		}
+		if m.Kind == crm.MatchID { // the CRM had no need to search by the other rules
+			pk.keys = []crm.Match{m}
+			return pk
+		}
 	}
-	switch {
-	case pk.ref.IsZero():
+	if pk.ref.IsZero() {
 		pk.keys = nil
-	case pk.byID: // the CRM had no need to search by the other rules
-		pk.keys = pk.keys[:1]
 	}
 	return pk
+}
+
+// ofRule lists the people that a rule found.
+func ofRule(found []crm.Candidate, m crm.Match) []crm.Candidate {
+	return slices.DeleteFunc(slices.Clone(found), func(c crm.Candidate) bool { return c.Rule != m.Rule })
 }
 
 func better(objects []string, a, b crm.Candidate) int {
@@ -375,10 +373,11 @@ func (r *round) plan(items []*item) {
 			p.keys[identityKey(m)] = true
 		}
 	}
+	var tried time.Time
 	for _, it := range p.calls {
 		for _, id := range it.known {
-			if id.Key != "" && (p.key == "" || id.Intent.After(p.intent)) {
-				p.key, p.intent, p.object = id.Key, id.Intent, id.Object
+			if id.Key != "" && (p.key == "" || id.Intent.After(tried)) {
+				p.key, tried, p.object = id.Key, id.Intent, id.Object
 			}
 		}
 	}
@@ -446,7 +445,7 @@ func keyRef(id store.Identity) crm.KeyRef {
 
 // recalled takes over what was being sent when the answer got lost.
 func (r *round) recalled(ctx context.Context, k crm.KeyRef, id string) error {
-	from := unborn(k.Object, k.Key)
+	from := store.Unborn(k.Object, k.Key)
 	sent, err := r.loop.journal.People(ctx, r.loop.name, []crm.Ref{from})
 	if err != nil {
 		return journalError("load people", err)
@@ -460,7 +459,7 @@ func (r *round) recalled(ctx context.Context, k crm.KeyRef, id string) error {
 
 // created records that a person callsync set out to create exists.
 func (r *round) created(p *person, ref crm.Ref) {
-	r.setPerson(unborn(p.object, p.key), store.Person{})
+	r.setPerson(store.Unborn(p.object, p.key), store.Person{})
 	p.ref = ref
 	p.applied.Created = p.calls[0].id()
 	p.changed = true

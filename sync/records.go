@@ -26,7 +26,7 @@ type job struct {
 	unlink  []crm.Ref
 }
 
-// existing reports whether the CRM has the record, as far as the journal knows.
+// exists reports whether the CRM has the record, as far as the journal knows.
 func exists(row store.Record) bool { return row.ID != "" && row.Gone.IsZero() }
 
 // decideRecords works out what has to be written of the activities, meetings and
@@ -141,7 +141,7 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 	}
 	for _, j := range jobs {
 		if doubtful(j) {
-			q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, nil)
+			q.want(j.row.Ref(), nil)
 		}
 	}
 	present, err := r.read(ctx, q)
@@ -151,14 +151,19 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 	for _, j := range jobs {
 		gone := !j.row.Gone.IsZero() && j.want.Key != "" && j.item.work.State.Recreate
 		if doubtful(j) {
-			gone = present[crm.Ref{Object: j.row.Object, ID: j.row.ID}].Gone
+			gone = present[j.row.Ref()].Gone
 			j.row.Retracted = false
 		}
 		if gone {
-			j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.row.Object, Keep: j.row.Keep}
+			j.startAnew()
 		}
 	}
 	return nil
+}
+
+// startAnew forgets the record that stood in the CRM, of one that is wanted again.
+func (j *job) startAnew() {
+	j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.want.Object, Keep: j.row.Keep}
 }
 
 // decideOps says what kind of change each record needs.
@@ -171,10 +176,10 @@ func (r *round) decideOps(jobs []*job) {
 		case j.row.ID == "":
 			j.op, j.diffs = crm.Create, fresh(j.want.Fields)
 		case j.row.Retracted && !j.row.Gone.IsZero(): // archived by callsync; the call yields it again
-			j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.want.Object, Keep: j.row.Keep}
+			j.startAnew()
 			j.op, j.diffs = crm.Create, fresh(j.want.Fields)
 		case !j.row.Gone.IsZero():
-			j.item.warn(j.row.Key + " was deleted in the CRM and stays deleted; `callsync resync --recreate` makes it anew")
+			j.staysDeleted()
 		default:
 			j.diffs = compareAll(j.want.Fields, j.row.Properties, j.item.work.State.Force)
 			if len(j.diffs) > 0 {
@@ -295,7 +300,7 @@ func (r *round) recordReading(jobs []*job, resolved map[crm.Value]string) readin
 				return d.field.Value.Kind == crm.Lookup && resolved[d.field.Value] == ""
 			})
 			if names := r.questions(open, false); len(names) > 0 {
-				q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, names)
+				q.want(j.row.Ref(), names)
 			}
 		}
 	}
@@ -317,7 +322,7 @@ func (r *round) recordChanges(jobs []*job, present map[crm.Ref]crm.Snapshot, res
 		if j.op == None || !j.item.open() {
 			continue
 		}
-		snap := present[crm.Ref{Object: j.row.Object, ID: j.row.ID}]
+		snap := present[j.row.Ref()]
 		if j.op == crm.Update && snap.Gone {
 			r.deleted(j)
 			continue
@@ -426,7 +431,7 @@ func (r *round) recordResult(j *job, res crm.Result) {
 func (r *round) settleDoubts(ctx context.Context) error {
 	var q reading
 	for _, j := range r.doubts {
-		q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, nil)
+		q.want(j.row.Ref(), nil)
 	}
 	present, err := r.read(ctx, q)
 	if err != nil {
@@ -435,7 +440,7 @@ func (r *round) settleDoubts(ctx context.Context) error {
 	for _, j := range r.doubts {
 		p := j.item.person
 		switch {
-		case present[crm.Ref{Object: j.row.Object, ID: j.row.ID}].Gone:
+		case present[j.row.Ref()].Gone:
 			r.deleted(j)
 		case p != nil:
 			r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
@@ -462,5 +467,9 @@ func (r *round) applied(j *job) {
 func (r *round) deleted(j *job) {
 	j.row.Gone = r.now
 	r.setRecord(j.item, j.row)
+	j.staysDeleted()
+}
+
+func (j *job) staysDeleted() {
 	j.item.warn(j.row.Key + " was deleted in the CRM and stays deleted; `callsync resync --recreate` makes it anew")
 }

@@ -43,7 +43,7 @@ func (l *Loop) Repair(ctx context.Context, drifts []Drift, recreate bool) (int, 
 		}
 	}
 	n := 0
-	err := l.alone(ctx, func(ctx context.Context) error {
+	err := l.Alone(ctx, func(ctx context.Context) error {
 		works, err := l.journal.Load(ctx, l.name, ids)
 		if err != nil {
 			return journalError("load", err)

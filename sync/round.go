@@ -33,7 +33,6 @@ type round struct {
 	trouble error
 	dry     bool // nothing is written or recorded; see [Loop.PlanLive]
 	wrote   int  // changes the CRM accepted
-	refused int  // changes it answered with a transient error
 }
 
 // A Report says what a round did, for metrics and logs.
@@ -71,7 +70,7 @@ func (l *Loop) roundOf(ctx context.Context, ids []string, h *hunt) (*round, erro
 		if isJournal(err) {
 			return nil, err
 		}
-		if rest := r.openItems(); crm.KindOf(err) == crm.Permanent && len(rest) > 1 {
+		if rest := stillOpen(r.items); crm.KindOf(err) == crm.Permanent && len(rest) > 1 {
 			return r, r.divide(ctx, rest, h)
 		}
 		r.stop(err)
@@ -84,8 +83,9 @@ func (l *Loop) roundOf(ctx context.Context, ids []string, h *hunt) (*round, erro
 	return r, r.settle(ctx)
 }
 
-func (r *round) openItems() []*item {
-	return slices.DeleteFunc(slices.Clone(r.items), func(it *item) bool { return !it.open() })
+// stillOpen lists the calls on which a round should go on working.
+func stillOpen(items []*item) []*item {
+	return slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return !it.open() })
 }
 
 // divide settles what is decided and gives the rest two rounds of its own, when

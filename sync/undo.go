@@ -72,7 +72,7 @@ func (l *Loop) PlanUndo(ctx context.Context, callID string) (*Undo, error) {
 // turn up, and store.ErrLeased when another process runs the loop.
 func (l *Loop) Undo(ctx context.Context, callID string) (*Undo, error) {
 	var u *undoing
-	err := l.alone(ctx, func(ctx context.Context) error {
+	err := l.Alone(ctx, func(ctx context.Context) error {
 		err := l.destination.Ready(ctx)
 		if err == nil {
 			u, err = l.undoing(ctx, callID)
@@ -158,7 +158,7 @@ func (u *undoing) records(ctx context.Context) error {
 	q := sorted{}
 	for _, j := range all {
 		if exists(j.row) {
-			q.want(crm.Ref{Object: j.row.Object, ID: j.row.ID}, writtenNames(j.row.Properties))
+			q.want(j.row.Ref(), writtenNames(j.row.Properties))
 		}
 	}
 	present, err := u.r.readSorted(ctx, q)
@@ -166,7 +166,7 @@ func (u *undoing) records(ctx context.Context) error {
 		return err
 	}
 	for _, j := range all {
-		u.record(j, present[crm.Ref{Object: j.row.Object, ID: j.row.ID}])
+		u.record(j, present[j.row.Ref()])
 	}
 	return nil
 }

@@ -29,9 +29,9 @@ func (u *undoing) person(ctx context.Context) error {
 	if choice == nil || choice.IsZero() {
 		return nil
 	}
-	ref, known, err := u.whoNow(ctx, choice.Ref)
+	ref, known, err := store.Follow(ctx, u.r.loop.journal, u.r.loop.name, choice.Ref)
 	if err != nil {
-		return err
+		return journalError("load people", err)
 	}
 	if len(u.it.work.State.Left) > 0 {
 		u.remain("", "the call belonged to somebody else before, and what it claimed there is not taken back yet; `callsync resync` it first")
@@ -81,23 +81,6 @@ func (u *undoing) person(ctx context.Context) error {
 		u.remain("", "callsync created the contact for this call; it stays: "+why)
 	}
 	return u.restore(ctx, fields, snap.Properties)
-}
-
-// whoNow follows a person through merges and conversions.
-func (u *undoing) whoNow(ctx context.Context, ref crm.Ref) (crm.Ref, store.Person, error) {
-	const maxMoves = 8
-	for range maxMoves {
-		people, err := u.r.loop.journal.People(ctx, u.r.loop.name, []crm.Ref{ref})
-		if err != nil {
-			return ref, store.Person{}, journalError("load people", err)
-		}
-		known := people[ref]
-		if known.MovedTo.IsZero() {
-			return ref, known, nil
-		}
-		ref = known.MovedTo
-	}
-	return ref, store.Person{}, nil
 }
 
 func (u *undoing) remain(property, why string) {

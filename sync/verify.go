@@ -145,7 +145,7 @@ func (v *verifier) look(ctx context.Context, works []store.Work) error {
 		for _, row := range w.Records {
 			if exists(row) {
 				v.out.Records++
-				q.want(crm.Ref{Object: row.Object, ID: row.ID}, writtenNames(row.Properties))
+				q.want(row.Ref(), writtenNames(row.Properties))
 			}
 		}
 		ref := whoIs(v.people, w.State.Person)
@@ -165,7 +165,7 @@ func (v *verifier) look(ctx context.Context, works []store.Work) error {
 	for _, w := range works {
 		for _, key := range slices.Sorted(maps.Keys(w.Records)) {
 			if row := w.Records[key]; exists(row) {
-				ref := crm.Ref{Object: row.Object, ID: row.ID}
+				ref := row.Ref()
 				v.note(w, key, ref, row.Properties, present[ref])
 			}
 		}

@@ -32,6 +32,14 @@ type output struct {
 	JSON bool `help:"Print JSON."`
 }
 
+// input opens a file that a command is given; "-" is standard input.
+func (a *app) input(file string) (io.ReadCloser, error) {
+	if file == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	return os.Open(file)
+}
+
 // config reads the configuration with its secrets.
 func (a *app) config() (*config.Config, error) {
 	cfg, err := config.Load(a.configPath, checkAlertURLs)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 )
 
 type readmitCmd struct {
@@ -28,17 +27,13 @@ func (c *readmitCmd) Run(ctx context.Context, a *app) error {
 		return s.Quarantined(ctx, c.Number, w)
 	}
 	var mended io.Reader
-	switch c.File {
-	case "":
-	case "-":
-		mended = a.stdin
-	default:
-		f, err := os.Open(c.File)
+	if c.File != "" {
+		in, err := a.input(c.File)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		mended = f
+		defer in.Close()
+		mended = in
 	}
 	answer, err := s.Readmit(ctx, c.Number, mended)
 	if err != nil {

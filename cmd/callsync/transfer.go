@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/callsync/callsync/store"
@@ -48,15 +47,11 @@ type importCmd struct {
 
 // Run fails when a line could not be used; the others are taken in.
 func (c *importCmd) Run(ctx context.Context, a *app) error {
-	in := a.stdin
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
+	in, err := a.input(c.File)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	s, err := a.connect(ctx, false)
 	if err != nil {
 		return err

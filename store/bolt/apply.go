@@ -256,14 +256,19 @@ func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 	return people.Put(personKey(destination, old), note)
 }
 
-func (t *tx) moveIdentities(destination string, old, next crm.Ref) error {
-	var keys []string
-	prefix := personKey(destination, old)
-	err := eachWithPrefix(t.Bucket(ownerBucket), prefix, func(k, _ []byte) error {
+// identitiesOf lists the identity keys that lead to a person.
+func (t *tx) identitiesOf(destination string, ref crm.Ref) (keys []string, err error) {
+	prefix := personKey(destination, ref)
+	err = eachWithPrefix(t.Bucket(ownerBucket), prefix, func(k, _ []byte) error {
 		r := keyReader(k[len(prefix):])
 		keys = append(keys, r.text())
 		return nil
 	})
+	return keys, err
+}
+
+func (t *tx) moveIdentities(destination string, old, next crm.Ref) error {
+	keys, err := t.identitiesOf(destination, old)
 	if err != nil {
 		return err
 	}

@@ -241,13 +241,7 @@ func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
 }
 
 func (t *tx) erasePerson(destination string, ref crm.Ref, out *store.Erased) error {
-	var keys []string
-	prefix := personKey(destination, ref)
-	err := eachWithPrefix(t.Bucket(ownerBucket), prefix, func(k, _ []byte) error {
-		r := keyReader(k[len(prefix):])
-		keys = append(keys, r.text())
-		return nil
-	})
+	keys, err := t.identitiesOf(destination, ref)
 	if err != nil {
 		return err
 	}
@@ -256,12 +250,12 @@ func (t *tx) erasePerson(destination string, ref crm.Ref, out *store.Erased) err
 			return err
 		}
 	}
-	people := t.Bucket(personBucket)
-	if people.Get(prefix) == nil {
+	people, k := t.Bucket(personBucket), personKey(destination, ref)
+	if people.Get(k) == nil {
 		return nil
 	}
 	out.People++
-	return people.Delete(prefix)
+	return people.Delete(k)
 }
 
 func (t *tx) eraseIdentity(destination, k string, out *store.Erased) error {
