@@ -135,9 +135,14 @@ func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, span := tracer.Start(r.Context(), "receive", trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
 
-	a, d := h.handle(w, r.WithContext(ctx), start, id)
-	span.SetAttributes(attribute.String("callsync.request_id", id), attribute.String("callsync.call_id", d.CallID),
-		attribute.String("callsync.verdict", string(d.Verdict)), attribute.Int("http.response.status_code", a.status))
+	if span.IsRecording() { // else it would be a copy of the request for nobody
+		r = r.WithContext(ctx)
+	}
+	a, d := h.handle(w, r, start, id)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("callsync.request_id", id), attribute.String("callsync.call_id", d.CallID),
+			attribute.String("callsync.verdict", string(d.Verdict)), attribute.Int("http.response.status_code", a.status))
+	}
 	a.unread = a.unread && r.ContentLength != 0
 	if a.unread {
 		// net/http drains what it can of the body before it closes the
