@@ -71,8 +71,8 @@ type Queue interface {
 	Release(ctx context.Context, destination, holder string) error
 
 	// Due lists calls whose next attempt is at or before now: all of lane Live
-	// before any of lane Replay, earliest first within each. Its cost follows
-	// limit, not the size of the journal.
+	// before any of lane Replay, earliest first within each, and of the same time
+	// those received first. Its cost follows limit, not the size of the journal.
 	Due(ctx context.Context, destination string, now time.Time, limit int) ([]Due, error)
 	// NextDue is the time of the earliest next attempt; ok is false when nothing
 	// is due ever.
@@ -162,9 +162,9 @@ type Delivery struct {
 	RequestID string    `json:"requestId,omitempty"`
 	Status    int       `json:"status"` // HTTP status answered
 	Verdict   Verdict   `json:"verdict"`
-	CallID    string    `json:"callId,omitempty"`
-	Size      int       `json:"size"`           // bytes of the body, as far as it was read
-	Hash      string    `json:"hash,omitempty"` // SHA-256 of the canonical body
+	CallID    string    `json:"callId,omitempty"` // "" when rejected
+	Size      int       `json:"size"`             // bytes of the body, as far as it was read
+	Hash      string    `json:"hash,omitempty"`   // SHA-256 of the canonical body
 	Reason    string    `json:"reason,omitempty"`
 
 	// Body is the body as received. The store keeps it as a revision when the

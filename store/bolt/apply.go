@@ -51,8 +51,8 @@ func (j *Journal) Apply(ctx context.Context, destination string, u store.Update)
 type changes struct {
 	calls   []string // all that are concerned, sorted
 	states  map[string][]byte
-	records map[string][]row
-	people  []row // without a value: dropped
+	records map[string][]row // by callID; keys within the dossier
+	people  []row            // without a value: dropped
 }
 
 type row struct {
@@ -81,7 +81,7 @@ func prepareUpdate(destination string, u store.Update) (*changes, error) {
 			if err != nil {
 				return nil, fmt.Errorf("record %s of call %s cannot be kept: %w", r.Key, id, err)
 			}
-			c.records[id] = append(c.records[id], row{recordKey(id, destination, r.Key), value})
+			c.records[id] = append(c.records[id], row{recordKey(destination, r.Key), value})
 		}
 	}
 	for id := range u.Forget {
@@ -122,18 +122,17 @@ func unkept(p store.Person) string {
 }
 
 func (t *tx) applyCall(destination, id string, u store.Update, c *changes) error {
-	call, ok, err := t.call(id)
-	if err != nil || !ok {
-		return err
+	d, ok := t.find(id)
+	if !ok {
+		return nil
 	}
-	calls := t.Bucket(callBucket)
 	for _, k := range u.Forget[id] {
-		if err := calls.Delete(recordKey(id, destination, k)); err != nil {
+		if err := t.drop(d, recordKey(destination, k)); err != nil {
 			return err
 		}
 	}
 	for _, r := range c.records[id] {
-		if err := calls.Put(r.key, r.value); err != nil {
+		if err := t.put(d, r.key, r.value); err != nil {
 			return err
 		}
 	}
@@ -141,7 +140,7 @@ func (t *tx) applyCall(destination, id string, u store.Update, c *changes) error
 	if !ok {
 		return nil
 	}
-	current, had, err := t.state(id, destination)
+	current, had, err := d.state(destination)
 	if err != nil {
 		return err
 	}
@@ -149,7 +148,7 @@ func (t *tx) applyCall(destination, id string, u store.Update, c *changes) error
 	if current.Wanted > s.Wanted {
 		s, row = s.Merge(current), nil
 	}
-	return t.putState(&call, destination, current, had, s, row)
+	return t.putState(d, id, destination, current, had, s, row)
 }
 
 func identityKey(destination, k string) key { return key{}.text(destination).text(k) }
@@ -259,7 +258,7 @@ func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 // identitiesOf lists the identity keys that lead to a person.
 func (t *tx) identitiesOf(destination string, ref crm.Ref) (keys []string, err error) {
 	prefix := personKey(destination, ref)
-	err = eachWithPrefix(t.Bucket(ownerBucket), prefix, func(k, _ []byte) error {
+	err = eachWithPrefix(t.Tx.Bucket(ownerBucket), prefix, func(k, _ []byte) error {
 		r := keyReader(k[len(prefix):])
 		keys = append(keys, r.text())
 		return nil

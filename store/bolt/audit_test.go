@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -52,49 +53,48 @@ func (e *expectation) add(bucket []byte, k key) {
 
 func audit(t testing.TB, tx *bbolt.Tx) error {
 	want := &expectation{index: map[string]map[string]bool{}, counts: map[string]int64{}}
-	calls := make(map[string]store.Call)
-	err := tx.Bucket(callBucket).ForEach(func(k, value []byte) error {
-		r := keyReader(k)
-		if id := r.text(); r.byte() == rowCall {
-			var c store.Call
-			if err := decodeRow(value, &c); err != nil {
-				return err
-			}
-			calls[id] = c
-			want.counts[string(key{countCalls})]++
-			want.add(receivedBucket, key{}.listed(c.ReceivedAt, id))
-			want.add(kindBucket, kindKey(&c))
-			if _, err := newestBody(tx, &c); err != nil {
-				return err
-			}
+	calls := 0
+	for place := range (reader{tx}).places(nil) {
+		calls++
+		d := reader{tx}.at(place)
+		c, err := d.call()
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for id, c := range calls {
-		states, err := statesOf(tx.Bucket(callBucket), id)
+		if !bytes.Equal(tx.Bucket(idBucket).Get(key{}.text(c.ID)), place) || !receivedAt(place).Equal(c.ReceivedAt) {
+			return fmt.Errorf("call %s is at %x, where nothing leads to", c.ID, place)
+		}
+		want.counts[string(key{countCalls})]++
+		want.add(kindBucket, kindKey(&c, place))
+		if _, err := d.newestBody(&c); err != nil {
+			return err
+		}
+		states, err := d.states()
 		if err != nil {
 			return err
 		}
 		for destination, s := range states {
-			e := entriesOf(&c, destination, s)
+			e := entriesOf(place, destination, s)
 			want.add(dueBucket, e.due)
 			want.add(statusBucket, e.status)
 			want.add(unservedBucket, e.unserved)
 			want.counts[string(stateCounter(destination, s.Status))]++
 		}
 	}
-	err = tx.Bucket(deliveryBucket).ForEach(func(k, value []byte) error {
+	if n := tx.Bucket(idBucket).Stats().KeyN; n != calls {
+		return fmt.Errorf("%d callIds lead to %d calls", n, calls)
+	}
+	err := tx.Bucket(deliveryBucket).ForEach(func(k, value []byte) error {
 		d, err := decodeDelivery(binary.BigEndian.Uint64(k), value)
 		if err != nil {
 			return err
 		}
 		want.add(verdictBucket, key{}.text(string(d.Verdict)).uint64(d.Seq))
 		want.counts[string(key{countVerdict}.text(string(d.Verdict)))]++
-		if d.CallID != "" && tx.Bucket(callBucket).Get(callKey(d.CallID, rowDelivery).uint64(d.Seq)) == nil {
-			return fmt.Errorf("delivery %d is not listed under its call", d.Seq)
+		if d.CallID != "" {
+			if of, ok := (reader{tx}).find(d.CallID); !ok || of.Get(deliveryKey(d.Seq)) == nil {
+				return fmt.Errorf("delivery %d is not listed under its call", d.Seq)
+			}
 		}
 		return nil
 	})
@@ -128,7 +128,7 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 
 func (e *expectation) compare(t testing.TB, tx *bbolt.Tx) error {
 	t.Helper()
-	for _, bucket := range [][]byte{receivedBucket, kindBucket, dueBucket, statusBucket, unservedBucket, verdictBucket, ownerBucket} {
+	for _, bucket := range [][]byte{kindBucket, dueBucket, statusBucket, unservedBucket, verdictBucket, ownerBucket} {
 		expected := e.index[string(bucket)]
 		n := 0
 		err := tx.Bucket(bucket).ForEach(func(k, _ []byte) error {

@@ -238,7 +238,7 @@ func syncDir(name string) error {
 
 // view runs f in a read transaction. A caller must not keep anything that lies
 // in the file beyond f, nor call view in f.
-func (j *Journal) view(ctx context.Context, f func(*bbolt.Tx) error) error {
+func (j *Journal) view(ctx context.Context, f func(reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (j *Journal) view(ctx context.Context, f func(*bbolt.Tx) error) error {
 			return unavailable(err)
 		}
 		defer t.Rollback()
-		return f(t)
+		return f(reader{t})
 	})
 }
 

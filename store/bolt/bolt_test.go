@@ -168,17 +168,17 @@ func TestMigrate(t *testing.T) {
 	}
 	defer db.Close()
 	var ran []int
-	step := func(n int, err error) func(*bbolt.Tx) error {
-		return func(tx *bbolt.Tx) error {
+	step := func(n int, err error) migration {
+		return func(tx *bbolt.Tx) (bool, error) {
 			ran = append(ran, n)
 			if _, err := tx.CreateBucket(fmt.Append(nil, "step ", n)); err != nil {
-				return err
+				return false, err
 			}
-			return err
+			return true, err
 		}
 	}
 	broken := errors.New("broken")
-	check := func(what string, steps []func(*bbolt.Tx) error, wantErr error, wantFound, wantSchema int, wantRan ...int) {
+	check := func(what string, steps []migration, wantErr error, wantFound, wantSchema int, wantRan ...int) {
 		t.Helper()
 		ran = nil
 		found, err := migrate(db, steps)
@@ -199,12 +199,18 @@ func TestMigrate(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	one, two, three := step(1, nil), step(2, nil), step(3, nil)
-	check("new", []func(*bbolt.Tx) error{one}, nil, 0, 1, 1)
-	check("as it is", []func(*bbolt.Tx) error{one}, nil, 1, 1)
-	check("a step fails", []func(*bbolt.Tx) error{one, two, step(3, broken)}, broken, 1, 1, 2, 3)
-	check("two behind", []func(*bbolt.Tx) error{one, two, three}, nil, 1, 3, 2, 3)
-	check("newer", []func(*bbolt.Tx) error{one, two}, store.ErrNewer, 3, 3)
+	one, two := step(1, nil), step(2, nil)
+	portions := 0
+	inPortions := func(*bbolt.Tx) (bool, error) {
+		ran = append(ran, 3)
+		portions++
+		return portions == 3, nil
+	}
+	check("new", []migration{one}, nil, 0, 1, 1)
+	check("as it is", []migration{one}, nil, 1, 1)
+	check("a step fails", []migration{one, two, step(3, broken)}, broken, 1, 2, 2, 3)
+	check("goes on", []migration{one, two, inPortions}, nil, 2, 3, 3, 3, 3)
+	check("newer", []migration{one, two}, store.ErrNewer, 3, 3)
 }
 
 func TestQuarantineLimit(t *testing.T) {

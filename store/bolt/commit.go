@@ -206,7 +206,7 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 		j.doubt = &doubt{panicked: errors.Is(err, store.ErrDamaged)}
 		return -1, unavailable(err)
 	}
-	t := &tx{Tx: b, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
+	t := &tx{reader: reader{b}, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
 	if tail := j.tail; tail != nil {
 		t.touched = touched{}
 		defer func() { tail.note(t.touched) }() // however it ends
@@ -340,7 +340,7 @@ func (j *Journal) resolveDoubt() error {
 // A tx is a write transaction shared by several ops, with what they have in
 // common.
 type tx struct {
-	*bbolt.Tx
+	reader
 	journal  *Journal
 	counts   map[string]*int64 // what to add to counters
 	woken    map[string]bool   // destinations with something new to do

@@ -233,7 +233,7 @@ func (c *compaction) cleanUp() {
 
 func (c *compaction) copyAll(ctx context.Context) error {
 	var names [][]byte
-	err := c.journal.view(ctx, func(t *bbolt.Tx) error {
+	err := c.journal.view(ctx, func(t reader) error {
 		return t.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 			names = append(names, bytes.Clone(name))
 			return nil
@@ -258,7 +258,7 @@ func (c *compaction) copyBucket(ctx context.Context, name []byte) error {
 				return err
 			}
 		}
-		err := c.journal.view(ctx, func(t *bbolt.Tx) error {
+		err := c.journal.view(ctx, func(t reader) error {
 			return c.write(func(w *bbolt.Tx) error {
 				to, err := w.CreateBucketIfNotExists(name)
 				if err != nil {
@@ -293,7 +293,7 @@ func (c *compaction) write(f func(*bbolt.Tx) error) error {
 func (c *compaction) catchUp(ctx context.Context) error {
 	for range catchUps {
 		keys := c.notes.take()
-		if err := c.journal.view(ctx, func(t *bbolt.Tx) error { return c.copyKeys(t, keys) }); err != nil {
+		if err := c.journal.view(ctx, func(t reader) error { return c.copyKeys(t.Tx, keys) }); err != nil {
 			return err
 		}
 		if err := contain(c.db.Sync); err != nil {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/callsync/callsync/store"
 )
 
@@ -53,6 +51,8 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 			return nil, errors.New("a delivery that is not rejected needs a call, a callId and a hash")
 		}
 		d.CallID = d.Call.CallID
+	} else {
+		d.CallID = ""
 	}
 	p := &parcel{Delivery: d, entry: encodeDelivery(&d)}
 	if !rejected || len(d.Body) > 0 && j.opts.Quarantine > 0 {
@@ -113,70 +113,98 @@ func (t *tx) deliver(p *parcel) (store.Receipt, error) {
 
 // receive decides what a well-formed delivery is, and keeps it if it is news.
 func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
-	current, known, err := t.call(p.CallID)
+	d, known := t.find(p.CallID)
+	if !known {
+		err := t.acceptNew(seq, p)
+		return store.Accepted, 1, err
+	}
+	current, err := d.call()
 	if err != nil {
 		return "", 0, err
 	}
-	if !known {
-		if err := t.reindex(kindBucket, nil, kindKey(&p.call)); err != nil {
-			return "", 0, err
-		}
-		err := t.accept(seq, p, p.call, p.row)
-		return store.Accepted, 1, err
-	}
 	switch {
 	case p.Hash == current.Hash:
-		return store.Duplicate, current.Revision, nil
-	case p.call.Interim && !current.Interim, hasRevision(t.Bucket(callBucket), p.CallID, p.Hash):
-		return store.Stale, current.Revision, nil
+		err = t.listDelivery(d, seq)
+		return store.Duplicate, current.Revision, err
+	case p.call.Interim && !current.Interim, d.hasRevision(p.Hash):
+		err = t.listDelivery(d, seq)
+		return store.Stale, current.Revision, err
 	}
 	next := p.call
 	next.ReceivedAt, next.Expired = current.ReceivedAt, current.Expired
 	next.Revision = current.Revision + 1
-	row, err := encodeCall(&next)
-	if err != nil {
+	if err := t.reindex(kindBucket, kindKey(&current, d.place), kindKey(&next, d.place), nil); err != nil {
 		return "", 0, err
 	}
-	if err := t.reindex(kindBucket, kindKey(&current), kindKey(&next)); err != nil {
-		return "", 0, err
-	}
-	return store.Revised, next.Revision, t.accept(seq, p, next, row)
+	return store.Revised, next.Revision, t.revise(d, seq, p, &next)
 }
 
-// accept keeps a revision and makes its call due wherever it is wanted.
-func (t *tx) accept(seq uint64, p *parcel, c store.Call, row []byte) error {
+// acceptNew takes in a call that was not known.
+func (t *tx) acceptNew(seq uint64, p *parcel) error {
+	ids := t.Bucket(idBucket)
+	count, err := ids.NextSequence()
+	if err != nil {
+		return err
+	}
+	d := t.at(placeOf(p.call.ReceivedAt, count))
+	if err := ids.Put(key{}.text(p.CallID), d.place); err != nil {
+		return err
+	}
+	t.count(key{countCalls}, 1)
+	if err := t.reindex(kindBucket, nil, kindKey(&p.call, d.place), nil); err != nil {
+		return err
+	}
+	if err := t.keep(d, seq, p, 1, p.row); err != nil {
+		return err
+	}
+	return t.eachDestination(func(destination string) error {
+		s := delivered(store.State{}, &p.Delivery)
+		return t.putState(d, p.CallID, destination, store.State{}, false, s, p.wish)
+	})
+}
+
+// revise makes what a delivery brought the newest revision c of its call.
+func (t *tx) revise(d dossier, seq uint64, p *parcel, c *store.Call) error {
+	row, err := encodeCall(c)
+	if err != nil {
+		return err
+	}
+	if err := t.keep(d, seq, p, c.Revision, row); err != nil {
+		return err
+	}
+	return t.eachDestination(func(destination string) error {
+		old, had, err := d.state(destination)
+		if err != nil {
+			return err
+		}
+		return t.putState(d, c.ID, destination, old, had, delivered(old, &p.Delivery), nil)
+	})
+}
+
+// keep writes a revision with its body, and the call as it is then.
+func (t *tx) keep(d dossier, seq uint64, p *parcel, revision int, row []byte) error {
 	if err := t.growing(bodyBucket).Put(key{}.uint64(seq), p.packed); err != nil {
 		return err
 	}
-	calls := t.Bucket(callBucket)
-	if err := calls.Put(revisionKey(c.ID, c.Revision), encodeRevision(seq, p.At, p.Hash)); err != nil {
+	if err := t.put(d, revisionKey(revision), encodeRevision(seq, p.At, p.Hash)); err != nil {
 		return err
 	}
-	if err := calls.Put(callKey(c.ID, rowCall), row); err != nil {
+	if err := t.put(d, key{rowCall}, row); err != nil {
 		return err
 	}
-	if c.Revision == 1 {
-		t.count(key{countCalls}, 1)
-		if err := t.growing(receivedBucket).Put(key{}.listed(c.ReceivedAt, c.ID), nil); err != nil {
-			return err
-		}
-	}
+	return t.listDelivery(d, seq)
+}
+
+// listDelivery lists a delivery under its call.
+func (t *tx) listDelivery(d dossier, seq uint64) error { return t.put(d, deliveryKey(seq), nil) }
+
+func (t *tx) eachDestination(f func(destination string) error) error {
 	destinations, err := t.destinations()
 	if err != nil {
 		return err
 	}
 	for _, destination := range destinations {
-		var old store.State
-		var had bool
-		encoded := p.wish
-		if c.Revision > 1 {
-			if old, had, err = t.state(c.ID, destination); err != nil {
-				return err
-			}
-			encoded = nil
-		}
-		s := delivered(old, &p.Delivery)
-		if err := t.putState(&c, destination, old, had, s, encoded); err != nil {
+		if err := f(destination); err != nil {
 			return err
 		}
 	}
@@ -204,16 +232,6 @@ func decodeRevision(value []byte) (seq uint64, at time.Time, hash string) {
 	return seq, at, string(r)
 }
 
-func hasRevision(calls rows, callID, hash string) bool {
-	found := false
-	eachWithPrefix(calls, callKey(callID, rowRevision), func(_, value []byte) error {
-		_, _, h := decodeRevision(value)
-		found = found || h == hash
-		return nil
-	})
-	return found
-}
-
 // logDelivery writes the row that every POST gets, and its indexes.
 func (t *tx) logDelivery(seq uint64, v store.Verdict, p *parcel) error {
 	value := append(key{}.time(p.At).text(string(v)), p.entry...)
@@ -222,11 +240,6 @@ func (t *tx) logDelivery(seq uint64, v store.Verdict, p *parcel) error {
 	}
 	if err := t.growing(verdictBucket).Put(key{}.text(string(v)).uint64(seq), nil); err != nil {
 		return err
-	}
-	if p.CallID != "" {
-		if err := t.Bucket(callBucket).Put(callKey(p.CallID, rowDelivery).uint64(seq), nil); err != nil {
-			return err
-		}
 	}
 	t.count(key{countVerdict}.text(string(v)), 1)
 	return nil
@@ -269,7 +282,7 @@ func (t *tx) quarantine(seq uint64, packed []byte) error {
 
 // Quarantined implements [store.Reader].
 func (j *Journal) Quarantined(ctx context.Context, seq uint64) (body []byte, err error) {
-	err = j.view(ctx, func(t *bbolt.Tx) error {
+	err = j.view(ctx, func(t reader) error {
 		value := t.Bucket(quarantineBucket).Get(key{}.uint64(seq))
 		if value == nil {
 			return fmt.Errorf("rejected body %d: %w", seq, store.ErrNotFound)

@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/store"
@@ -37,7 +36,7 @@ func forward[T any](ctx context.Context, j *Journal, bucket []byte, decode func(
 		var from []byte
 		for {
 			var page []T
-			err := j.view(ctx, func(t *bbolt.Tx) error {
+			err := j.view(ctx, func(t reader) error {
 				c := t.Bucket(bucket).Cursor()
 				k, value := c.Seek(from)
 				for ; k != nil && len(page) < pageHits; k, value = c.Next() {
@@ -129,31 +128,31 @@ func encodeKept(kept map[string]map[crm.Ref]store.Person) ([]row, error) {
 }
 
 func (t *tx) eraseCall(id string, out *store.Erased) error {
-	c, ok, err := t.call(id)
-	if err != nil || !ok {
+	d, ok := t.find(id)
+	if !ok {
+		return nil
+	}
+	c, err := d.call()
+	if err != nil {
 		return err
 	}
-	calls := t.Bucket(callBucket)
-	states, err := statesOf(calls, id)
+	states, err := d.states()
 	if err != nil {
 		return err
 	}
 	for destination, s := range states {
-		if err := t.dropState(&c, destination, s); err != nil {
+		if err := t.dropState(d, destination, s); err != nil {
 			return err
 		}
 		out.States++
 	}
-	var rows, log [][]byte
-	prefix := key{}.text(id)
-	err = eachWithPrefix(calls, prefix, func(k, value []byte) error {
+	var rows []key
+	err = d.each(nil, func(k, value []byte) error {
 		rows = append(rows, bytes.Clone(k))
-		switch k[len(prefix)] {
-		case rowDelivery:
-			log = append(log, bytes.Clone(k[len(prefix)+1:]))
-		case rowRecord:
+		if k[0] == rowRecord {
 			out.Records++
-		case rowRevision:
+		}
+		if k[0] == rowRevision {
 			seq, _, _ := decodeRevision(value)
 			return t.dropBody(seq, &out.Bodies)
 		}
@@ -162,20 +161,20 @@ func (t *tx) eraseCall(id string, out *store.Erased) error {
 	if err != nil {
 		return err
 	}
-	for _, seq := range log {
-		if err := t.eraseDelivery(seq, out); err != nil {
-			return err
-		}
-	}
 	for _, k := range rows {
-		if err := calls.Delete(k); err != nil {
+		if k[0] == rowDelivery {
+			if err := t.eraseDelivery(k[1:], out); err != nil {
+				return err
+			}
+		}
+		if err := t.drop(d, k); err != nil {
 			return err
 		}
 	}
-	if err := t.Bucket(receivedBucket).Delete(key{}.listed(c.ReceivedAt, id)); err != nil {
+	if err := t.Bucket(idBucket).Delete(key{}.text(id)); err != nil {
 		return err
 	}
-	if err := t.Bucket(kindBucket).Delete(kindKey(&c)); err != nil {
+	if err := t.Bucket(kindBucket).Delete(kindKey(&c, d.place)); err != nil {
 		return err
 	}
 	t.count(key{countCalls}, -1)
@@ -185,18 +184,13 @@ func (t *tx) eraseCall(id string, out *store.Erased) error {
 
 // dropState takes a state out of the indexes and counters; its row goes with its
 // call's.
-func (t *tx) dropState(c *store.Call, destination string, s store.State) error {
-	e := entriesOf(c, destination, s)
+func (t *tx) dropState(d dossier, destination string, s store.State) error {
+	e := entriesOf(d.place, destination, s)
 	t.count(stateCounter(destination, s.Status), -1)
-	for _, x := range []struct {
-		bucket []byte
-		k      key
-	}{{dueBucket, e.due}, {statusBucket, e.status}, {unservedBucket, e.unserved}} {
-		if err := t.reindex(x.bucket, x.k, nil); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(
+		t.reindex(dueBucket, e.due, nil, nil),
+		t.reindex(statusBucket, e.status, nil, nil),
+		t.reindex(unservedBucket, e.unserved, nil, nil))
 }
 
 // dropBody deletes a revision's body, if it is there, and counts it.
@@ -228,8 +222,10 @@ func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
 		out.Bodies++
 	}
 	if d.CallID != "" {
-		if err := t.Bucket(callBucket).Delete(callKey(d.CallID, rowDelivery).uint64(d.Seq)); err != nil {
-			return err
+		if of, ok := t.find(d.CallID); ok {
+			if err := t.drop(of, deliveryKey(d.Seq)); err != nil {
+				return err
+			}
 		}
 	}
 	if err := t.Bucket(verdictBucket).Delete(key{}.text(string(d.Verdict)).uint64(d.Seq)); err != nil {

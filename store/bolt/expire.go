@@ -13,7 +13,7 @@ import (
 // Expire implements [store.Forgetter]. A step is one transaction, during which
 // deliveries wait; a thousand rows take some milliseconds.
 func (j *Journal) Expire(ctx context.Context, x store.Expiry) (store.Expired, error) {
-	from, err := decodePlace(x.From)
+	from, err := decodeProgress(x.From)
 	if err != nil {
 		return store.Expired{}, err
 	}
@@ -21,7 +21,7 @@ func (j *Journal) Expire(ctx context.Context, x store.Expiry) (store.Expired, er
 	var out store.Expired
 	err = j.update(ctx, func(t *tx) error {
 		out = store.Expired{}
-		next := place{deliveries: from.deliveries, calls: from.calls}
+		next := progress{deliveries: from.deliveries, calls: from.calls}
 		var err error
 		if next.deliveries != nil && !x.Deliveries.IsZero() {
 			next.deliveries, err = t.expireDeliveries(x.Deliveries, from.deliveries, limit, &out.Deliveries)
@@ -45,11 +45,11 @@ func (j *Journal) Expire(ctx context.Context, x store.Expiry) (store.Expired, er
 	return out, nil
 }
 
-// A place is where the next step begins in each of the two buckets that an
+// A progress is where the next step begins in each of the two buckets that an
 // expiry walks; nil when it has come to the end.
-type place struct{ deliveries, calls []byte }
+type progress struct{ deliveries, calls []byte }
 
-func (p place) encode() []byte {
+func (p progress) encode() []byte {
 	if p.deliveries == nil && p.calls == nil {
 		return nil
 	}
@@ -64,9 +64,9 @@ func (p place) encode() []byte {
 	return k
 }
 
-func decodePlace(from []byte) (p place, err error) {
+func decodeProgress(from []byte) (p progress, err error) {
 	if from == nil {
-		return place{deliveries: []byte{}, calls: []byte{}}, nil
+		return progress{deliveries: []byte{}, calls: []byte{}}, nil
 	}
 	r := keyReader(from)
 	for _, part := range []*[]byte{&p.deliveries, &p.calls} {
@@ -98,10 +98,12 @@ func (t *tx) expireDeliveries(before time.Time, from []byte, limit int, dropped 
 			return nil, err
 		}
 		if d.CallID != "" && d.Verdict != store.Rejected {
-			if done, err := t.settled(d.CallID); err != nil {
-				return nil, err
-			} else if !done {
-				continue
+			if of, ok := t.find(d.CallID); ok {
+				if done, err := of.settled(); err != nil {
+					return nil, err
+				} else if !done {
+					continue
+				}
 			}
 		}
 		old = append(old, bytes.Clone(k))
@@ -117,45 +119,42 @@ func (t *tx) expireDeliveries(before time.Time, from []byte, limit int, dropped 
 	return next, nil
 }
 
-// expireBodies goes on at a key of the index by time received.
+// expireBodies goes on at a place and returns the one to go on from the next
+// time; nil when it met a call that is too young.
 func (t *tx) expireBodies(before time.Time, from []byte, limit int, dropped *int) ([]byte, error) {
-	var old []store.Call
-	c := t.Bucket(receivedBucket).Cursor()
-	k, _ := c.Seek(from)
-	for ; k != nil && limit > 0; k, _ = c.Next() {
-		limit--
-		r := keyReader(k)
-		if !r.time().Before(before) {
-			k = nil
+	var next []byte
+	for place := range t.places(from) {
+		if !receivedAt(place).Before(before) {
 			break
 		}
-		call, ok, err := t.call(r.text())
+		if limit--; limit < 0 {
+			next = place
+			break
+		}
+		d := t.at(place)
+		call, err := d.call()
 		if err != nil {
 			return nil, err
 		}
-		if !ok || !call.HasBody() || !call.RevisedAt.Before(before) {
+		if !call.HasBody() || !call.RevisedAt.Before(before) {
 			continue
 		}
-		done, err := t.settled(call.ID)
+		done, err := d.settled()
 		if err != nil {
 			return nil, err
 		}
-		if done {
-			old = append(old, call)
+		if !done {
+			continue
 		}
-	}
-	next := bytes.Clone(k)
-	for _, call := range old {
-		if err := t.expireCall(call, dropped); err != nil {
+		if err := t.expireCall(d, call, dropped); err != nil {
 			return nil, err
 		}
 	}
 	return next, nil
 }
 
-func (t *tx) expireCall(c store.Call, dropped *int) error {
-	calls := t.Bucket(callBucket)
-	err := eachWithPrefix(calls, callKey(c.ID, rowRevision), func(_, value []byte) error {
+func (t *tx) expireCall(d dossier, c store.Call, dropped *int) error {
+	err := d.each(key{rowRevision}, func(_, value []byte) error {
 		seq, _, _ := decodeRevision(value)
 		return t.dropBody(seq, dropped)
 	})
@@ -167,13 +166,13 @@ func (t *tx) expireCall(c store.Call, dropped *int) error {
 	if err != nil {
 		return err
 	}
-	return calls.Put(callKey(c.ID, rowCall), row)
+	return t.put(d, key{rowCall}, row)
 }
 
 // settled reports whether a call is done with everywhere: some destination had
 // it, and none of them will look at it again by itself.
-func (t *tx) settled(callID string) (bool, error) {
-	states, err := statesOf(t.Bucket(callBucket), callID)
+func (d dossier) settled() (bool, error) {
+	states, err := d.states()
 	for _, s := range states {
 		if s.Status != store.Synced && s.Status != store.Skipped || !s.Next.IsZero() {
 			return false, nil

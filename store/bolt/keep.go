@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/callsync/callsync/store"
 )
 
@@ -30,7 +28,7 @@ func (j *Journal) PutMapping(ctx context.Context, m store.MappingVersion) error 
 
 // Mapping implements [store.Keeper].
 func (j *Journal) Mapping(ctx context.Context, version string) (m store.MappingVersion, err error) {
-	err = j.view(ctx, func(t *bbolt.Tx) error {
+	err = j.view(ctx, func(t reader) error {
 		ok, err := load(t.Bucket(mappingBucket), key{}.text(version), &m)
 		if err == nil && !ok {
 			err = fmt.Errorf("mapping version %s: %w", version, store.ErrNotFound)
@@ -42,7 +40,7 @@ func (j *Journal) Mapping(ctx context.Context, version string) (m store.MappingV
 
 // Get implements [store.Keeper].
 func (j *Journal) Get(ctx context.Context, name string) (value string, err error) {
-	err = j.view(ctx, func(t *bbolt.Tx) error {
+	err = j.view(ctx, func(t reader) error {
 		value = string(t.Bucket(settingBucket).Get(key{}.text(name)))
 		return nil
 	})
@@ -65,7 +63,7 @@ func (j *Journal) Set(ctx context.Context, name, value string) error {
 // takes. Pages freed meanwhile are used again only once it is done, so the file
 // may grow while a slow w is written to.
 func (j *Journal) Backup(ctx context.Context, w io.Writer) error {
-	return j.view(ctx, func(t *bbolt.Tx) error {
+	return j.view(ctx, func(t reader) error {
 		out := &copier{ctx: ctx, to: w}
 		if _, err := t.WriteTo(out); err != nil {
 			return cmp.Or(out.err, err)

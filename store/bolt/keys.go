@@ -123,9 +123,7 @@ func after(prefix []byte) []byte {
 	return nil
 }
 
-// The kinds of row a call has in the bucket of calls, each under
-// callKey(callID) and this byte. They lie beside each other, so that work on one
-// call touches few pages.
+// A call's rows lie beside each other, under its place and a byte for their kind.
 const (
 	rowCall     = 'c' // the call itself
 	rowDelivery = 'd' // + seq: the deliveries that named it
@@ -134,21 +132,46 @@ const (
 	rowState    = 's' // + destination
 )
 
-func callKey(callID string, kind byte) key { return key{}.text(callID).byte(kind) }
+func stateKey(destination string) key { return key{rowState}.text(destination) }
 
-func stateKey(callID, destination string) key {
-	return callKey(callID, rowState).text(destination)
+func recordKey(destination, record string) key {
+	return key{rowRecord}.text(destination).text(record)
 }
 
-func recordKey(callID, destination, record string) key {
-	return callKey(callID, rowRecord).text(destination).text(record)
+func revisionKey(n int) key { return key{rowRevision}.uint32(uint32(n)) }
+
+func deliveryKey(seq uint64) key { return key{rowDelivery}.uint64(seq) }
+
+// A place is a call's number, which stands for its callId in all other keys. It
+// is made of the time at which the call was first received and of a count, so
+// that calls sort as they came in, and rows of calls that are worked on together
+// lie together.
+const (
+	placeSize = 14
+	timeSize  = 9 // of it: seconds since year zero, nanoseconds
+)
+
+// yearZero is the year 0 in seconds before 1970.
+const yearZero = 62167219200
+
+// lastSecond is the last that a place has room for.
+const lastSecond = 1<<40 - 1
+
+func placeOf(received time.Time, count uint64) key {
+	return append(placesFrom(received).room(placeSize), byte(count>>32), byte(count>>24), byte(count>>16), byte(count>>8), byte(count))
 }
 
-func revisionKey(callID string, n int) key {
-	return callKey(callID, rowRevision).uint32(uint32(n))
+// placesFrom is what the places of calls received at t start with, and sorts
+// before them and behind all earlier ones.
+func placesFrom(t time.Time) key {
+	seconds := uint64(min(max(t.Unix()+yearZero, 0), lastSecond))
+	k := make(key, 0, placeSize+34)
+	return append(k, byte(seconds>>32)).uint32(uint32(seconds)).uint32(uint32(t.Nanosecond()))
 }
 
-// listed places a call among calls in the order in which they were received.
-func (k key) listed(received time.Time, callID string) key {
-	return k.time(received).text(callID)
+// receivedAt is the time in a place.
+func receivedAt(place []byte) time.Time {
+	r := keyReader(place)
+	seconds := int64(r.byte())<<32 | int64(r.uint32())
+	return time.Unix(seconds-yearZero, int64(r.uint32())).UTC()
 }

@@ -3,8 +3,6 @@ package bolt
 import (
 	"bytes"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/callsync/callsync/store"
 )
 
@@ -14,27 +12,9 @@ import (
 
 func kindPrefix(agent, result string) key { return key{}.text(agent).text(result) }
 
-// kindKey is the place of a call in the index by kind.
-func kindKey(c *store.Call) key {
-	return kindPrefix(c.AgentID, string(c.ResultType)).listed(c.ReceivedAt, c.ID)
-}
-
-// indexKinds is the migration that makes the index by kind.
-func indexKinds(t *bbolt.Tx) error {
-	kinds, err := t.CreateBucket(kindBucket)
-	if err != nil {
-		return err
-	}
-	calls := t.Bucket(callBucket)
-	return t.Bucket(receivedBucket).ForEach(func(k, _ []byte) error {
-		r := keyReader(k)
-		r.time()
-		var c store.Call
-		if ok, err := load(calls, callKey(r.text(), rowCall), &c); err != nil || !ok {
-			return err
-		}
-		return kinds.Put(kindKey(&c), nil)
-	})
+// kindKey is where the call at a place stands in the index by kind.
+func kindKey(c *store.Call, place key) key {
+	return append(kindPrefix(c.AgentID, string(c.ResultType)), place...)
 }
 
 // byKind reports whether the index by kind narrows a filter down better than the
@@ -46,7 +26,7 @@ func byKind(f store.CallFilter) bool {
 
 // kindWalkers returns a walker for every kind that the filter admits. Its cost
 // follows the number of kinds.
-func kindWalkers(t *bbolt.Tx, f store.CallFilter, below []byte) []*backward {
+func kindWalkers(t reader, f store.CallFilter, below []byte) []*backward {
 	b := t.Bucket(kindBucket)
 	var within key
 	if f.Agent != "" {

@@ -26,6 +26,7 @@ const (
 type backward struct {
 	cursor *bbolt.Cursor
 	prefix []byte
+	width  int    // if above 0: of keys that share so many bytes after the prefix, only those bytes are shown
 	rest   []byte // the key without the prefix; nil at the end
 	value  []byte
 }
@@ -58,10 +59,26 @@ func (w *backward) set(k, v []byte) {
 	w.rest, w.value = nil, nil
 	if k != nil && bytes.HasPrefix(k, w.prefix) {
 		w.rest, w.value = k[len(w.prefix):], v
+		if w.width > 0 {
+			w.rest = w.rest[:w.width]
+		}
 	}
 }
 
-func (w *backward) next() { w.set(w.cursor.Prev()) }
+// narrow has the walker show only the first bytes of keys, each once.
+func (w *backward) narrow(width int) {
+	w.width = width
+	if w.rest != nil {
+		w.rest = w.rest[:width]
+	}
+}
+
+func (w *backward) next() {
+	if w.width > 0 {
+		w.cursor.Seek(append(bytes.Clone(w.prefix), w.rest...)) // the first of those just shown
+	}
+	w.set(w.cursor.Prev())
+}
 
 // Deliveries implements [store.Reader].
 func (j *Journal) Deliveries(ctx context.Context, f store.DeliveryFilter) iter.Seq2[store.Delivery, error] {
@@ -98,12 +115,16 @@ func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, belo
 	if limit > 0 {
 		hits = min(hits, limit)
 	}
-	err = j.view(ctx, func(t *bbolt.Tx) error {
+	err = j.view(ctx, func(t reader) error {
 		log := t.Bucket(deliveryBucket)
 		var w *backward
 		switch {
 		case f.CallID != "":
-			w = newBackward(t.Bucket(callBucket), callKey(f.CallID, rowDelivery), below)
+			d, ok := t.find(f.CallID)
+			if !ok {
+				return nil
+			}
+			w = newBackward(d.rows, d.key(key{rowDelivery}), below)
 		case f.Verdict != "":
 			w = newBackward(t.Bucket(verdictBucket), key{}.text(string(f.Verdict)), below)
 		default:
@@ -150,7 +171,7 @@ func (j *Journal) Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store
 	return func(yield func(store.CallView, error) bool) {
 		var below []byte
 		if !f.Until.IsZero() {
-			below = key{}.time(f.Until)
+			below = placesFrom(f.Until)
 		}
 		left := f.Limit
 		for {
@@ -178,8 +199,7 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 	if limit > 0 {
 		hits = min(hits, limit)
 	}
-	err = j.view(ctx, func(t *bbolt.Tx) error {
-		calls := t.Bucket(callBucket)
+	err = j.view(ctx, func(t reader) error {
 		walkers := callWalkers(t, f, below)
 		for rows := 0; ; {
 			rest := newest(walkers)
@@ -191,12 +211,11 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 				return nil
 			}
 			more = bytes.Clone(rest)
-			r := keyReader(more)
-			if r.time().Before(f.Since) {
+			if receivedAt(more).Before(f.Since) {
 				more = nil
 				return nil
 			}
-			v, ok, err := viewCall(calls, r.text(), f)
+			v, ok, err := viewCall(t.at(more), f)
 			if err != nil {
 				return err
 			}
@@ -215,12 +234,14 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 
 // callWalkers returns walkers over the calls that may match, each in the order
 // of time received.
-func callWalkers(t *bbolt.Tx, f store.CallFilter, below []byte) []*backward {
+func callWalkers(t reader, f store.CallFilter, below []byte) []*backward {
 	if byKind(f) {
 		return kindWalkers(t, f, below)
 	}
 	if f.Status == "" {
-		return []*backward{newBackward(t.Bucket(receivedBucket), nil, below)}
+		w := newBackward(t.Bucket(rowBucket), nil, below)
+		w.narrow(placeSize)
+		return []*backward{w}
 	}
 	destinations := []string{f.Destination}
 	if f.Destination == "" {
@@ -234,7 +255,7 @@ func callWalkers(t *bbolt.Tx, f store.CallFilter, below []byte) []*backward {
 }
 
 // knownDestinations lists those that have or had states.
-func knownDestinations(t *bbolt.Tx) []string {
+func knownDestinations(t reader) []string {
 	var names []string
 	eachWithPrefix(t.Bucket(countBucket), []byte{countState}, func(k, _ []byte) error {
 		r := keyReader(k[1:])
@@ -267,10 +288,10 @@ func mayHold(row []byte, text string) bool {
 	return err != nil || bytes.Contains(row, quoted)
 }
 
-// viewCall reads a call as a list shows it; ok is false when there is no such
-// call or the filter leaves it out.
-func viewCall(calls rows, callID string, f store.CallFilter) (v store.CallView, ok bool, err error) {
-	row := calls.Get(callKey(callID, rowCall))
+// viewCall reads a call as a list shows it; ok is false when the filter leaves it
+// out.
+func viewCall(d dossier, f store.CallFilter) (v store.CallView, ok bool, err error) {
+	row := d.Get(key{rowCall})
 	if row == nil || !mayHold(row, f.Agent) || !mayHold(row, string(f.Result)) {
 		return v, false, nil
 	}
@@ -283,12 +304,12 @@ func viewCall(calls rows, callID string, f store.CallFilter) (v store.CallView, 
 		return v, false, nil
 	}
 	if f.Destination == "" {
-		v.States, err = statesOf(calls, callID)
+		v.States, err = d.states()
 	} else {
 		v.States = make(map[string]store.State)
 		var s store.State
 		var had bool
-		if had, err = load(calls, stateKey(callID, f.Destination), &s); had {
+		if s, had, err = d.state(f.Destination); had {
 			v.States[f.Destination] = s
 		}
 	}
@@ -307,9 +328,13 @@ func (j *Journal) callsByID(ctx context.Context, f store.CallFilter) iter.Seq2[s
 		var found []store.CallView
 		ids := slices.Compact(slices.Sorted(slices.Values(f.IDs)))
 		for chunk := range slices.Chunk(ids, pageHits) {
-			err := j.view(ctx, func(t *bbolt.Tx) error {
+			err := j.view(ctx, func(t reader) error {
 				for _, id := range chunk {
-					v, ok, err := viewCall(t.Bucket(callBucket), id, f)
+					d, ok := t.find(id)
+					if !ok {
+						continue
+					}
+					v, ok, err := viewCall(d, f)
 					if err != nil {
 						return err
 					}

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/store"
 )
@@ -30,17 +28,17 @@ func (j *Journal) Enroll(ctx context.Context, destinations []string) error {
 // Due implements [store.Queue]. It lists nothing when limit is 0 or less.
 func (j *Journal) Due(ctx context.Context, destination string, now time.Time, limit int) ([]store.Due, error) {
 	var due []store.Due
-	err := j.view(ctx, func(t *bbolt.Tx) error {
+	err := j.view(ctx, func(t reader) error {
 		c := t.Bucket(dueBucket).Cursor()
 		for _, lane := range []store.Lane{store.Live, store.Replay} {
 			prefix := duePrefix(destination, lane)
-			for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix) && len(due) < limit; k, _ = c.Next() {
+			for k, id := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix) && len(due) < limit; k, id = c.Next() {
 				r := keyReader(k[len(prefix):])
 				next := r.time()
 				if next.After(now) {
 					break
 				}
-				due = append(due, store.Due{CallID: r.text(), Next: next, Lane: lane})
+				due = append(due, store.Due{CallID: string(id), Next: next, Lane: lane})
 			}
 		}
 		return nil
@@ -50,7 +48,7 @@ func (j *Journal) Due(ctx context.Context, destination string, now time.Time, li
 
 // NextDue implements [store.Queue].
 func (j *Journal) NextDue(ctx context.Context, destination string) (next time.Time, ok bool, err error) {
-	err = j.view(ctx, func(t *bbolt.Tx) error {
+	err = j.view(ctx, func(t reader) error {
 		c := t.Bucket(dueBucket).Cursor()
 		for _, lane := range []store.Lane{store.Live, store.Replay} {
 			prefix := duePrefix(destination, lane)
@@ -70,7 +68,7 @@ func (j *Journal) NextDue(ctx context.Context, destination string) (next time.Ti
 
 // Backlog implements [store.Queue].
 func (j *Journal) Backlog(ctx context.Context, destination string, now time.Time) (b store.Backlog, err error) {
-	err = j.view(ctx, func(t *bbolt.Tx) error {
+	err = j.view(ctx, func(t reader) error {
 		c := t.Bucket(dueBucket).Cursor()
 		for lane, n := range map[store.Lane]*int{store.Live: &b.Live, store.Replay: &b.Replay} {
 			prefix := duePrefix(destination, lane)
@@ -91,33 +89,25 @@ func (j *Journal) Backlog(ctx context.Context, destination string, now time.Time
 func (j *Journal) Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error) {
 	var works []store.Work
 	var packed [][]byte
-	err := j.view(ctx, func(t *bbolt.Tx) error {
-		calls := t.Bucket(callBucket)
+	err := j.view(ctx, func(t reader) error {
 		for _, id := range callIDs {
-			w := store.Work{Destination: destination, Records: map[string]store.Record{}}
-			ok, err := load(calls, callKey(id, rowCall), &w.Call)
-			if err != nil {
-				return err
-			}
+			d, ok := t.find(id)
 			if !ok {
 				continue
 			}
-			if _, err := load(calls, stateKey(id, destination), &w.State); err != nil {
+			w := store.Work{Destination: destination, Records: map[string]store.Record{}}
+			var err error
+			if w.Call, err = d.call(); err != nil {
 				return err
 			}
-			prefix := callKey(id, rowRecord).text(destination)
-			err = eachWithPrefix(calls, prefix, func(k, value []byte) error {
-				var r store.Record
-				if err := decodeRow(value, &r); err != nil {
-					return err
-				}
-				w.Records[r.Key] = r
-				return nil
-			})
+			if w.State, _, err = d.state(destination); err != nil {
+				return err
+			}
+			err = d.records(destination, func(_ string, r store.Record) { w.Records[r.Key] = r })
 			if err != nil {
 				return err
 			}
-			body, err := newestBody(t, &w.Call)
+			body, err := d.newestBody(&w.Call)
 			if err != nil {
 				return err
 			}
@@ -139,39 +129,10 @@ func (j *Journal) Load(ctx context.Context, destination string, callIDs []string
 	return works, nil
 }
 
-// newestBody returns the packed body of the call's newest revision, in the
-// file's mapping; nil when it has expired.
-func newestBody(t *bbolt.Tx, c *store.Call) ([]byte, error) {
-	if !c.HasBody() {
-		return nil, nil
-	}
-	revision := t.Bucket(callBucket).Get(revisionKey(c.ID, c.Revision))
-	if revision == nil {
-		return nil, damaged(fmt.Errorf("revision %d of call %s is missing", c.Revision, c.ID))
-	}
-	seq, _, _ := decodeRevision(revision)
-	body := t.Bucket(bodyBucket).Get(key{}.uint64(seq))
-	if body == nil {
-		return nil, damaged(fmt.Errorf("the body of call %s is missing", c.ID))
-	}
-	return body, nil
-}
-
-// eachWithPrefix calls f for the rows whose keys start with prefix, in order.
-func eachWithPrefix(b rows, prefix []byte, f func(k, value []byte) error) error {
-	c := b.Cursor()
-	for k, value := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, value = c.Next() {
-		if err := f(k, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Identities implements [store.Queue].
 func (j *Journal) Identities(ctx context.Context, destination string, keys []string) (map[string]store.Identity, error) {
 	found := make(map[string]store.Identity)
-	err := j.view(ctx, func(t *bbolt.Tx) error {
+	err := j.view(ctx, func(t reader) error {
 		b := t.Bucket(identityBucket)
 		for _, k := range keys {
 			var i store.Identity
@@ -191,7 +152,7 @@ func (j *Journal) Identities(ctx context.Context, destination string, keys []str
 // People implements [store.Queue].
 func (j *Journal) People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]store.Person, error) {
 	found := make(map[crm.Ref]store.Person)
-	err := j.view(ctx, func(t *bbolt.Tx) error {
+	err := j.view(ctx, func(t reader) error {
 		b := t.Bucket(personBucket)
 		for _, ref := range people {
 			var p store.Person
@@ -220,19 +181,23 @@ func (j *Journal) Request(ctx context.Context, destination string, callIDs []str
 	err := j.update(ctx, func(t *tx) error {
 		n = 0
 		for _, id := range ids {
-			c, ok, err := t.call(id)
+			d, ok := t.find(id)
+			if !ok {
+				continue
+			}
+			c, err := d.call()
 			if err != nil {
 				return err
 			}
-			if !ok || !c.HasBody() {
+			if !c.HasBody() {
 				continue
 			}
 			n++
-			old, had, err := t.state(id, destination)
+			old, had, err := d.state(destination)
 			if err != nil {
 				return err
 			}
-			if err := t.putState(&c, destination, old, had, requested(old, at.UTC(), r), nil); err != nil {
+			if err := t.putState(d, id, destination, old, had, requested(old, at.UTC(), r), nil); err != nil {
 				return err
 			}
 		}

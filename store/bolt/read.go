@@ -9,47 +9,42 @@ import (
 	"slices"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/callsync/callsync/store"
 )
 
 // Call implements [store.Reader].
 func (j *Journal) Call(ctx context.Context, callID string) (c store.Call, err error) {
-	err = j.view(ctx, func(t *bbolt.Tx) error {
-		c, err = knownCall(t, callID)
+	err = j.view(ctx, func(t reader) error {
+		d, err := t.known(callID)
+		if err == nil {
+			c, err = d.call()
+		}
 		return err
 	})
-	return c, err
-}
-
-func knownCall(t *bbolt.Tx, callID string) (c store.Call, err error) {
-	ok, err := load(t.Bucket(callBucket), callKey(callID, rowCall), &c)
-	if err == nil && !ok {
-		err = fmt.Errorf("call %s: %w", callID, store.ErrNotFound)
-	}
 	return c, err
 }
 
 // Revisions implements [store.Reader].
 func (j *Journal) Revisions(ctx context.Context, callID string) ([]store.Revision, error) {
 	var revisions []store.Revision
-	err := j.view(ctx, func(t *bbolt.Tx) error {
-		c, err := knownCall(t, callID)
+	err := j.view(ctx, func(t reader) error {
+		d, err := t.known(callID)
 		if err != nil {
 			return err
 		}
-		bodies := t.Bucket(bodyBucket)
-		prefix := callKey(callID, rowRevision)
-		return eachWithPrefix(t.Bucket(callBucket), prefix, func(k, value []byte) error {
-			r := keyReader(k[len(prefix):])
+		c, err := d.call()
+		if err != nil {
+			return err
+		}
+		return d.each(key{rowRevision}, func(rest, value []byte) error {
+			r := keyReader(rest)
 			n := int(r.uint32())
 			seq, at, hash := decodeRevision(value)
 			if n <= c.Expired {
 				revisions = append(revisions, store.Revision{N: n, At: at, Hash: hash})
 				return nil
 			}
-			body, err := unpack(bodies.Get(key{}.uint64(seq)))
+			body, err := unpack(d.body(seq))
 			if err != nil {
 				return fmt.Errorf("revision %d of call %s: %w", n, callID, damaged(err))
 			}
@@ -66,12 +61,16 @@ func (j *Journal) Revisions(ctx context.Context, callID string) ([]store.Revisio
 // View implements [store.Reader].
 func (j *Journal) View(ctx context.Context, callID string) ([]store.Work, error) {
 	var works []store.Work
-	err := j.view(ctx, func(t *bbolt.Tx) error {
-		c, err := knownCall(t, callID)
+	err := j.view(ctx, func(t reader) error {
+		d, err := t.known(callID)
 		if err != nil {
 			return err
 		}
-		packed, err := newestBody(t, &c)
+		c, err := d.call()
+		if err != nil {
+			return err
+		}
+		packed, err := d.newestBody(&c)
 		if err != nil {
 			return err
 		}
@@ -90,23 +89,15 @@ func (j *Journal) View(ctx context.Context, callID string) ([]store.Work, error)
 			}
 			return byDestination[destination]
 		}
-		calls := t.Bucket(callBucket)
-		states, err := statesOf(calls, callID)
+		states, err := d.states()
 		if err != nil {
 			return err
 		}
 		for destination, s := range states {
 			work(destination).State = s
 		}
-		prefix := callKey(callID, rowRecord)
-		err = eachWithPrefix(calls, prefix, func(k, value []byte) error {
-			r := keyReader(k[len(prefix):])
-			var record store.Record
-			if err := decodeRow(value, &record); err != nil {
-				return err
-			}
-			work(r.text()).Records[record.Key] = record
-			return nil
+		err = d.records("", func(destination string, r store.Record) {
+			work(destination).Records[r.Key] = r
 		})
 		if err != nil {
 			return err
@@ -119,22 +110,6 @@ func (j *Journal) View(ctx context.Context, callID string) ([]store.Work, error)
 	return works, err
 }
 
-// statesOf reads a call's states by destination.
-func statesOf(calls rows, callID string) (map[string]store.State, error) {
-	states := make(map[string]store.State)
-	prefix := callKey(callID, rowState)
-	err := eachWithPrefix(calls, prefix, func(k, value []byte) error {
-		var s store.State
-		if err := decodeRow(value, &s); err != nil {
-			return err
-		}
-		r := keyReader(k[len(prefix):])
-		states[r.text()] = s
-		return nil
-	})
-	return states, err
-}
-
 // Stats implements [store.Reader].
 func (j *Journal) Stats(ctx context.Context) (store.Stats, error) {
 	s := store.Stats{
@@ -142,7 +117,7 @@ func (j *Journal) Stats(ctx context.Context) (store.Stats, error) {
 		Destinations: make(map[string]map[store.Status]int64),
 		Oldest:       make(map[string]time.Time),
 	}
-	err := j.view(ctx, func(t *bbolt.Tx) error {
+	err := j.view(ctx, func(t reader) error {
 		err := t.Bucket(countBucket).ForEach(func(k, value []byte) error {
 			n := readCount(value)
 			r := keyReader(k)

@@ -10,21 +10,21 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
-// The buckets. Index buckets have empty values; all are kept in step by
-// [tx.putState], [tx.putCall], [tx.putIdentity] and [tx.logDelivery] alone.
+// The buckets. Indexes follow from the other rows; they are kept in step by
+// [tx.putState], [tx.receive], [tx.putIdentity] and [tx.logDelivery] alone.
 var (
 	metaBucket       = []byte("meta")       // schema, enrolled
 	countBucket      = []byte("count")      // counter key: int64
-	callBucket       = []byte("call")       // callID, kind, …: see keys.go
+	idBucket         = []byte("id")         // callID: place, see keys.go
+	rowBucket        = []byte("row")        // place, kind, …: what is kept of a call
 	bodyBucket       = []byte("body")       // seq of the delivery that brought it: packed body
 	quarantineBucket = []byte("quarantine") // seq of the delivery: packed body
 	deliveryBucket   = []byte("delivery")   // seq: time, row
 	verdictBucket    = []byte("verdict")    // index: verdict, seq
-	receivedBucket   = []byte("received")   // index: time received, callID
-	kindBucket       = []byte("kind")       // index: agent, result, time received, callID
-	dueBucket        = []byte("due")        // index: destination, lane, next, callID
-	statusBucket     = []byte("status")     // index: destination, status, time received, callID
-	unservedBucket   = []byte("unserved")   // index: destination, since, callID
+	kindBucket       = []byte("kind")       // index: agent, result, place
+	dueBucket        = []byte("due")        // index: destination, lane, next, place: callID
+	statusBucket     = []byte("status")     // index: destination, status, place
+	unservedBucket   = []byte("unserved")   // index: destination, since, place
 	identityBucket   = []byte("identity")   // destination, identity key: row
 	ownerBucket      = []byte("owner")      // index: destination, object, id, identity key
 	personBucket     = []byte("person")     // destination, object, id: row
@@ -37,29 +37,8 @@ var (
 	enrolledKey = []byte("enrolled")
 )
 
-// migrations[n] brings a journal from schema n to n+1. Schema 0 is an empty
-// file. A step that was released is never changed: a new one is appended.
-var migrations = []func(*bbolt.Tx) error{
-	createBuckets,
-	indexKinds,
-}
-
-func createBuckets(t *bbolt.Tx) error {
-	for _, name := range [][]byte{
-		countBucket, callBucket, bodyBucket, quarantineBucket, deliveryBucket, verdictBucket,
-		receivedBucket, dueBucket, statusBucket, unservedBucket, identityBucket, ownerBucket,
-		personBucket, mappingBucket, settingBucket,
-	} {
-		if _, err := t.CreateBucket(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// migrate brings the journal to the newest schema, in one transaction, and
-// reports the schema it found.
-func migrate(db *bbolt.DB, steps []func(*bbolt.Tx) error) (found int, err error) {
+// migrate brings the journal to the newest schema and reports the one it found.
+func migrate(db *bbolt.DB, steps []migration) (found int, err error) {
 	err = db.View(func(t *bbolt.Tx) error {
 		found, err = schemaOf(t)
 		return err
@@ -71,21 +50,24 @@ func migrate(db *bbolt.DB, steps []func(*bbolt.Tx) error) (found int, err error)
 		return found, fmt.Errorf("%w: its schema is %d and this version knows up to %d; run the version that wrote it, or restore a `callsync backup` made before the upgrade",
 			store.ErrNewer, found, len(steps))
 	}
-	if found == len(steps) {
-		return found, nil
-	}
-	return found, db.Update(func(t *bbolt.Tx) error {
-		for n := found; n < len(steps); n++ {
-			if err := steps[n](t); err != nil {
-				return fmt.Errorf("migrating from schema %d to %d: %w", n, n+1, err)
+	for n := found; n < len(steps); n++ {
+		for done := false; !done; {
+			err := db.Update(func(t *bbolt.Tx) (err error) {
+				if done, err = steps[n](t); err != nil || !done {
+					return err
+				}
+				b, err := t.CreateBucketIfNotExists(metaBucket)
+				if err != nil {
+					return err
+				}
+				return b.Put(schemaKey, []byte(strconv.Itoa(n+1)))
+			})
+			if err != nil {
+				return found, fmt.Errorf("migrating from schema %d to %d: %w", n, n+1, err)
 			}
 		}
-		b, err := t.CreateBucketIfNotExists(metaBucket)
-		if err != nil {
-			return err
-		}
-		return b.Put(schemaKey, []byte(strconv.Itoa(len(steps))))
-	})
+	}
+	return found, nil
 }
 
 func schemaOf(t *bbolt.Tx) (int, error) {

@@ -1,18 +1,11 @@
 package bolt
 
 import (
+	"errors"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/callsync/callsync/store"
 )
-
-// Rows is what reading a bucket takes, in a read transaction or a write.
-type rows interface {
-	Get(k []byte) []byte
-	Cursor() *bbolt.Cursor
-}
 
 // load reads the row at k into v; ok is false when there is none.
 func load(b interface{ Get([]byte) []byte }, k key, v any) (ok bool, err error) {
@@ -23,16 +16,6 @@ func load(b interface{ Get([]byte) []byte }, k key, v any) (ok bool, err error) 
 	return true, decodeRow(value, v)
 }
 
-func (t *tx) call(callID string) (c store.Call, ok bool, err error) {
-	ok, err = load(t.Bucket(callBucket), callKey(callID, rowCall), &c)
-	return c, ok, err
-}
-
-func (t *tx) state(callID, destination string) (s store.State, ok bool, err error) {
-	ok, err = load(t.Bucket(callBucket), stateKey(callID, destination), &s)
-	return s, ok, err
-}
-
 // growing returns a bucket whose new keys are mostly its last, as those that
 // begin with a number or a time are: its pages are filled up before they split.
 func (t *tx) growing(name []byte) *bucket {
@@ -41,45 +24,45 @@ func (t *tx) growing(name []byte) *bucket {
 	return b
 }
 
+// put writes a row of a dossier.
+func (t *tx) put(d dossier, k key, value []byte) error {
+	return t.growing(rowBucket).Put(d.key(k), value)
+}
+
+// drop deletes a row of a dossier.
+func (t *tx) drop(d dossier, k key) error { return t.Bucket(rowBucket).Delete(d.key(k)) }
+
 // putState is the only place where a state is written: it keeps the indexes and
 // counters that follow from it in step. row is s encoded, if that is known; had
 // tells whether old was there.
-func (t *tx) putState(c *store.Call, destination string, old store.State, had bool, s store.State, row []byte) error {
+func (t *tx) putState(d dossier, callID, destination string, old store.State, had bool, s store.State, row []byte) error {
 	if row == nil {
 		var err error
 		if row, err = encodeRow(s); err != nil {
 			return err
 		}
 	}
-	if err := t.Bucket(callBucket).Put(stateKey(c.ID, destination), row); err != nil {
+	if err := t.put(d, stateKey(destination), row); err != nil {
 		return err
 	}
 	var before stateEntries
 	if had {
-		before = entriesOf(c, destination, old)
+		before = entriesOf(d.place, destination, old)
 		t.count(stateCounter(destination, old.Status), -1)
 	}
 	t.count(stateCounter(destination, s.Status), 1)
-	now := entriesOf(c, destination, s)
+	now := entriesOf(d.place, destination, s)
 	if !s.Next.IsZero() {
 		t.woken[destination] = true
 	}
-	for _, x := range []struct {
-		bucket   []byte
-		old, new key
-	}{
-		{dueBucket, before.due, now.due},
-		{statusBucket, before.status, now.status},
-		{unservedBucket, before.unserved, now.unserved},
-	} {
-		if err := t.reindex(x.bucket, x.old, x.new); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(
+		t.reindex(dueBucket, before.due, now.due, []byte(callID)),
+		t.reindex(statusBucket, before.status, now.status, nil),
+		t.reindex(unservedBucket, before.unserved, now.unserved, nil))
 }
 
-func (t *tx) reindex(bucket []byte, old, new key) error {
+// reindex moves an entry of an index; nil is none.
+func (t *tx) reindex(bucket []byte, old, new key, value []byte) error {
 	if string(old) == string(new) {
 		return nil
 	}
@@ -90,7 +73,7 @@ func (t *tx) reindex(bucket []byte, old, new key) error {
 		}
 	}
 	if new != nil {
-		return b.Put(new, nil)
+		return b.Put(new, value)
 	}
 	return nil
 }
@@ -98,13 +81,13 @@ func (t *tx) reindex(bucket []byte, old, new key) error {
 // stateEntries are the places of a state in the indexes; nil for none.
 type stateEntries struct{ due, status, unserved key }
 
-func entriesOf(c *store.Call, destination string, s store.State) stateEntries {
-	e := stateEntries{status: statusPrefix(destination, s.Status).listed(c.ReceivedAt, c.ID)}
+func entriesOf(place key, destination string, s store.State) stateEntries {
+	e := stateEntries{status: append(statusPrefix(destination, s.Status), place...)}
 	if !s.Next.IsZero() {
-		e.due = duePrefix(destination, s.Lane).time(s.Next).text(c.ID)
+		e.due = append(duePrefix(destination, s.Lane).time(s.Next), place...)
 	}
 	if s.Status == store.Pending || s.Status == store.Retrying {
-		e.unserved = key{}.text(destination).time(s.Since).text(c.ID)
+		e.unserved = append(key{}.text(destination).time(s.Since), place...)
 	}
 	return e
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -83,7 +82,7 @@ func (m *machine) due(destination string, now time.Time, limit int) []store.Due 
 		}
 	}
 	slices.SortFunc(due, func(a, b store.Due) int {
-		return cmp.Or(cmp.Compare(a.Lane, b.Lane), a.Next.Compare(b.Next), strings.Compare(a.CallID, b.CallID))
+		return cmp.Or(cmp.Compare(a.Lane, b.Lane), a.Next.Compare(b.Next), m.calls[a.CallID].ReceivedAt.Compare(m.calls[b.CallID].ReceivedAt))
 	})
 	return due[:min(limit, len(due))]
 }

@@ -1,0 +1,167 @@
+package bolt
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/store"
+)
+
+// A dossier is all that is kept of one call but for its bodies: rows by kind. It
+// is read from a transaction and valid no longer than that.
+type dossier struct {
+	place  key
+	rows   *bbolt.Bucket
+	bodies *bbolt.Bucket
+}
+
+// A reader finds dossiers in a transaction, for reading or writing.
+type reader struct{ *bbolt.Tx }
+
+// find returns the dossier of a call; ok is false when there is none.
+func (t reader) find(callID string) (d dossier, ok bool) {
+	place := t.Bucket(idBucket).Get(key{}.text(callID))
+	return t.at(bytes.Clone(place)), place != nil
+}
+
+// known is find where a call is expected.
+func (t reader) known(callID string) (dossier, error) {
+	d, ok := t.find(callID)
+	if !ok {
+		return d, fmt.Errorf("call %s: %w", callID, store.ErrNotFound)
+	}
+	return d, nil
+}
+
+// at returns the dossier at a place.
+func (t reader) at(place []byte) dossier {
+	return dossier{place: place, rows: t.Bucket(rowBucket), bodies: t.Bucket(bodyBucket)}
+}
+
+// places lists the places of all calls in order, beginning at from. What was
+// yielded may be written to and dropped meanwhile.
+func (t reader) places(from []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		c := t.Bucket(rowBucket).Cursor()
+		for k, _ := c.Seek(from); k != nil; k, _ = c.Seek(from) {
+			place := bytes.Clone(k[:placeSize])
+			if !yield(place) {
+				return
+			}
+			if from = after(place); from == nil {
+				return
+			}
+		}
+	}
+}
+
+// key is where a row of the dossier lies.
+func (d dossier) key(k key) key {
+	return append(append(make(key, 0, len(d.place)+len(k)), d.place...), k...)
+}
+
+// Get returns a row, nil if there is none.
+func (d dossier) Get(k []byte) []byte { return d.rows.Get(d.key(k)) }
+
+// each calls f for the rows whose keys start with prefix, in order; f gets what
+// follows the prefix.
+func (d dossier) each(prefix key, f func(rest, value []byte) error) error {
+	from := d.key(prefix)
+	return eachWithPrefix(d.rows, from, func(k, value []byte) error { return f(k[len(from):], value) })
+}
+
+// call is the call itself.
+func (d dossier) call() (c store.Call, err error) {
+	ok, err := load(d, key{rowCall}, &c)
+	if err == nil && !ok {
+		err = damaged(fmt.Errorf("the call at %x is missing", []byte(d.place)))
+	}
+	return c, err
+}
+
+func (d dossier) state(destination string) (s store.State, ok bool, err error) {
+	ok, err = load(d, stateKey(destination), &s)
+	return s, ok, err
+}
+
+// states reads a call's states by destination.
+func (d dossier) states() (map[string]store.State, error) {
+	states := make(map[string]store.State)
+	err := d.each(key{rowState}, func(rest, value []byte) error {
+		var s store.State
+		if err := decodeRow(value, &s); err != nil {
+			return err
+		}
+		r := keyReader(rest)
+		states[r.text()] = s
+		return nil
+	})
+	return states, err
+}
+
+// records calls f for every record kept, of one destination or, if that is "",
+// of all.
+func (d dossier) records(destination string, f func(destination string, r store.Record)) error {
+	prefix := key{rowRecord}
+	if destination != "" {
+		prefix = prefix.text(destination)
+	}
+	return d.each(prefix, func(rest, value []byte) error {
+		var r store.Record
+		if err := decodeRow(value, &r); err != nil {
+			return err
+		}
+		name := destination
+		if name == "" {
+			k := keyReader(rest)
+			name = k.text()
+		}
+		f(name, r)
+		return nil
+	})
+}
+
+// hasRevision reports whether a body with this hash was accepted before.
+func (d dossier) hasRevision(hash string) (found bool) {
+	_ = d.each(key{rowRevision}, func(_, value []byte) error {
+		_, _, h := decodeRevision(value)
+		found = found || h == hash
+		return nil
+	})
+	return found
+}
+
+// newestBody returns the packed body of the newest revision of c, which is the
+// dossier's call, in the file's mapping; nil when it has expired.
+func (d dossier) newestBody(c *store.Call) ([]byte, error) {
+	if !c.HasBody() {
+		return nil, nil
+	}
+	revision := d.Get(revisionKey(c.Revision))
+	if revision == nil {
+		return nil, damaged(fmt.Errorf("revision %d of call %s is missing", c.Revision, c.ID))
+	}
+	seq, _, _ := decodeRevision(revision)
+	body := d.body(seq)
+	if body == nil {
+		return nil, damaged(fmt.Errorf("the body of call %s is missing", c.ID))
+	}
+	return body, nil
+}
+
+// body returns the packed body that a delivery brought; nil if there is none.
+func (d dossier) body(seq uint64) []byte { return d.bodies.Get(key{}.uint64(seq)) }
+
+// eachWithPrefix calls f for the rows whose keys start with prefix, in order.
+func eachWithPrefix(b *bbolt.Bucket, prefix []byte, f func(k, value []byte) error) error {
+	c := b.Cursor()
+	for k, value := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, value = c.Next() {
+		if err := f(k, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
