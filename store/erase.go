@@ -20,6 +20,11 @@ type Forgetter interface {
 	Erase(ctx context.Context, e Erasure) (Erased, error)
 	// Expire drops what is older than x allows, a step at a time.
 	Expire(ctx context.Context, x Expiry) (Expired, error)
+	// Pack keeps calls that every destination has settled, and nobody has touched
+	// since before a time, in less room; to touch one again costs a little more. It
+	// does so a step at a time: from continues where the step before ended, nil
+	// begins anew.
+	Pack(ctx context.Context, before time.Time, from []byte) (Packed, error)
 	// Compact gives freed space back, with whatever was left of dropped rows in
 	// it, while others go on reading and writing. It returns the journal's size on
 	// disk before and after, in bytes.
@@ -95,6 +100,12 @@ type Expiry struct {
 	Limit int
 	// From continues where the step before ended; nil begins anew.
 	From []byte
+}
+
+// Packed is what one step of packing came to.
+type Packed struct {
+	Calls int
+	Next  []byte // where the next step begins; nil when there is nothing more to look at
 }
 
 // Expired is what one step came to.

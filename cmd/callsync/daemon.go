@@ -155,6 +155,7 @@ func (d *daemon) run(ctx context.Context, cfg *config.Config, log *slog.Logger, 
 		return nil
 	})
 	g.Go(func() error { retain(ctx, r.journal, cfg.Retention, log); return nil })
+	g.Go(func() error { packSettled(ctx, r.journal, log); return nil })
 	g.Go(func() error { d.alerts.Run(ctx); return nil })
 	if d.julian != nil {
 		g.Go(func() error { d.julian.run(ctx); return nil })

@@ -122,9 +122,9 @@ func unkept(p store.Person) string {
 }
 
 func (t *tx) applyCall(destination, id string, u store.Update, c *changes) error {
-	d, ok := t.find(id)
-	if !ok {
-		return nil
+	d, ok, err := t.open(id)
+	if err != nil || !ok {
+		return err
 	}
 	for _, k := range u.Forget[id] {
 		if err := t.drop(d, recordKey(destination, k)); err != nil {

@@ -53,10 +53,27 @@ func (e *expectation) add(bucket []byte, k key) {
 
 func audit(t testing.TB, tx *bbolt.Tx) error {
 	want := &expectation{index: map[string]map[string]bool{}, counts: map[string]int64{}}
-	calls := 0
-	for place := range (reader{tx}).places(nil) {
+	calls, in, bodies := 0, map[uint64]int{}, 0
+	r := reader{tx, &shelf{}}
+	for place := range r.places(nil) {
 		calls++
-		d := reader{tx}.at(place)
+		d, err := r.at(place)
+		if err != nil {
+			return err
+		}
+		if d.bundled != nil {
+			in[d.in]++
+			if k, _ := tx.Bucket(rowBucket).Cursor().Seek(d.key(key{rowBundled + 1})); bytes.HasPrefix(k, place) {
+				return fmt.Errorf("the call at %x is bundled, and has the row %q as well", place, k)
+			}
+		} else if err := d.each(key{rowRevision}, func(_, value []byte) error {
+			if seq, _, _ := decodeRevision(value); d.body(seq) != nil {
+				bodies++
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
 		c, err := d.call()
 		if err != nil {
 			return err
@@ -81,10 +98,23 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 			want.counts[string(stateCounter(destination, s.Status))]++
 		}
 	}
+	if n := tx.Bucket(bodyBucket).Stats().KeyN; n != bodies {
+		return fmt.Errorf("%d bodies, of which %d belong to a call", n, bodies)
+	}
+	err := tx.Bucket(bundleBucket).ForEach(func(k, value []byte) error {
+		b, err := decodeBundle(value)
+		if id := binary.BigEndian.Uint64(k); err == nil && len(b) != in[id] {
+			err = fmt.Errorf("bundle %d has %d calls, of which %d are known to lie there", id, len(b), in[id])
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	if n := tx.Bucket(idBucket).Stats().KeyN; n != calls {
 		return fmt.Errorf("%d callIds lead to %d calls", n, calls)
 	}
-	err := tx.Bucket(deliveryBucket).ForEach(func(k, value []byte) error {
+	err = tx.Bucket(deliveryBucket).ForEach(func(k, value []byte) error {
 		d, err := decodeDelivery(binary.BigEndian.Uint64(k), value)
 		if err != nil {
 			return err
@@ -92,7 +122,7 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 		want.add(verdictBucket, key{}.text(string(d.Verdict)).uint64(d.Seq))
 		want.counts[string(key{countVerdict}.text(string(d.Verdict)))]++
 		if d.CallID != "" {
-			if of, ok := (reader{tx}).find(d.CallID); !ok || of.Get(deliveryKey(d.Seq)) == nil {
+			if of, ok, err := r.find(d.CallID); err != nil || !ok || of.Get(deliveryKey(d.Seq)) == nil {
 				return fmt.Errorf("delivery %d is not listed under its call", d.Seq)
 			}
 		}

@@ -43,10 +43,11 @@ type Options struct {
 	// oldest are dropped first. 0 means DefaultQuarantine, less keeps none.
 	Quarantine int64
 
-	// Seams for tests: how the file is opened, and how a transaction is
-	// committed.
+	// Seams for tests: how the file is opened, how a transaction is committed, and
+	// from how many bytes on calls make a bundle.
 	openFile func(name string, flag int, perm os.FileMode) (*os.File, error)
 	commit   func(*bbolt.Tx) error
+	bundle   int
 }
 
 // A Journal is a [store.Journal] in a file.
@@ -61,6 +62,9 @@ type Journal struct {
 	open sync.RWMutex
 	db   *bbolt.DB // nil while the file cannot be opened again
 	file *os.File  // the one db writes to
+	// shelf holds bundles of the open file. A commit that was undone may have made
+	// one under a number that is given again, so another file has another shelf.
+	shelf *shelf
 
 	queue  queue
 	wakers wakers
@@ -90,6 +94,9 @@ func Open(path string, o Options) (*Journal, error) {
 	}
 	if j.opts.Quarantine == 0 {
 		j.opts.Quarantine = DefaultQuarantine
+	}
+	if j.opts.bundle == 0 {
+		j.opts.bundle = bundleSize
 	}
 	if j.opts.openFile == nil {
 		j.opts.openFile = os.OpenFile
@@ -123,7 +130,7 @@ func (j *Journal) openDB() error {
 		if err != nil {
 			return err
 		}
-		j.db = db
+		j.db, j.shelf = db, &shelf{}
 		if err := wholeFile(db, j.file); err != nil {
 			return err
 		}
@@ -253,7 +260,7 @@ func (j *Journal) view(ctx context.Context, f func(reader) error) error {
 			return unavailable(err)
 		}
 		defer t.Rollback()
-		return f(reader{t})
+		return f(reader{t, j.shelf})
 	})
 }
 

@@ -206,7 +206,7 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 		j.doubt = &doubt{panicked: errors.Is(err, store.ErrDamaged)}
 		return -1, unavailable(err)
 	}
-	t := &tx{reader: reader{b}, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
+	t := &tx{reader: reader{b, &shelf{}}, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
 	if tail := j.tail; tail != nil {
 		t.touched = touched{}
 		defer func() { tail.note(t.touched) }() // however it ends
@@ -220,7 +220,7 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 			return i, err
 		}
 	}
-	if err := contain(t.flushCounts); err != nil {
+	if err := contain(t.finish); err != nil {
 		j.abandon(b)
 		return -1, unavailable(err)
 	}
@@ -345,7 +345,8 @@ type tx struct {
 	counts   map[string]*int64 // what to add to counters
 	woken    map[string]bool   // destinations with something new to do
 	buckets  map[string]*bucket
-	touched  touched // what a compaction has to be told; nil when there is none
+	loosened map[uint64][]key // the places of calls taken out of bundles, by bundle
+	touched  touched          // what a compaction has to be told; nil when there is none
 	enrolled []string
 	asked    bool // enrolled was read
 }
@@ -373,6 +374,14 @@ func (t *tx) counted(k key) int64 {
 		n += *sum
 	}
 	return n
+}
+
+// finish writes what was put off to the end of the transaction.
+func (t *tx) finish() error {
+	if err := t.rebundle(); err != nil {
+		return err
+	}
+	return t.flushCounts()
 }
 
 func (t *tx) flushCounts() error {

@@ -23,8 +23,9 @@ import (
 // but whatever was written since the first is noted.
 
 const (
-	// compactRows is how many rows are copied at a time.
-	compactRows = 2000
+	// compactRows and compactBytes are how much is copied at a time.
+	compactRows  = 2000
+	compactBytes = 4 << 20
 	// syncEvery is after how many such portions the new file is brought onto the
 	// disk: the commits of the old one wait for the same disk.
 	syncEvery = 4
@@ -135,7 +136,7 @@ func (b *bucket) Delete(k []byte) error {
 	return b.Bucket.Delete(k)
 }
 
-// Compact implements [store.Forgetter]. It needs as much free disk as the rows
+// Compact implements [store.Forgetter]. It packs what is settled before. It needs as much free disk as the rows
 // take, and holds writes for some milliseconds at its end. What was dropped is
 // gone with the old file.
 func (j *Journal) Compact(ctx context.Context) (before, after int64, err error) {
@@ -151,6 +152,9 @@ func (j *Journal) Compact(ctx context.Context) (before, after int64, err error) 
 		return 0, 0, err
 	}
 	before = info.Size()
+	if err := j.packAll(ctx); err != nil {
+		return before, before, fmt.Errorf("compact %s: %w", j.path, err)
+	}
 	c := &compaction{journal: j, path: j.path + compactSuffix, notes: &tail{keys: touched{}}}
 	if err := c.run(ctx); err != nil {
 		return before, before, fmt.Errorf("compact %s: %w", j.path, err)
@@ -267,8 +271,8 @@ func (c *compaction) copyBucket(ctx context.Context, name []byte) error {
 				to.FillPercent = compactFill
 				cursor := t.Bucket(name).Cursor()
 				k, value := cursor.Seek(from)
-				for n := 0; k != nil && n < compactRows; k, value = cursor.Next() {
-					n++
+				for n, size := 0, 0; k != nil && n < compactRows && size < compactBytes; k, value = cursor.Next() {
+					n, size = n+1, size+len(k)+len(value)
 					if err := to.Put(k, value); err != nil {
 						return err
 					}

@@ -29,7 +29,7 @@ const childEnv = "CALLSYNC_BOLT_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if what, path, ok := strings.Cut(os.Getenv(childEnv), ":"); ok {
-		j, err := Open(path, Options{Logger: slog.New(slog.DiscardHandler)})
+		j, err := Open(path, Options{Logger: slog.New(slog.DiscardHandler), bundle: 10_000})
 		if err == nil {
 			switch what {
 			case "load":
@@ -74,6 +74,14 @@ func childLoad(j *Journal) error {
 	}
 	run := strconv.FormatInt(time.Now().UnixNano(), 36)
 	errs := make(chan error)
+	go func() {
+		for {
+			if err := j.packAll(ctx); err != nil {
+				errs <- err
+				return
+			}
+		}
+	}()
 	for sender := range 16 {
 		go func() {
 			for i := 0; ; i++ {

@@ -113,7 +113,10 @@ func (t *tx) deliver(p *parcel) (store.Receipt, error) {
 
 // receive decides what a well-formed delivery is, and keeps it if it is news.
 func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
-	d, known := t.find(p.CallID)
+	d, known, err := t.open(p.CallID)
+	if err != nil {
+		return "", 0, err
+	}
 	if !known {
 		err := t.acceptNew(seq, p)
 		return store.Accepted, 1, err
@@ -146,7 +149,10 @@ func (t *tx) acceptNew(seq uint64, p *parcel) error {
 	if err != nil {
 		return err
 	}
-	d := t.at(placeOf(p.call.ReceivedAt, count))
+	d, err := t.at(placeOf(p.call.ReceivedAt, count))
+	if err != nil {
+		return err
+	}
 	if err := ids.Put(key{}.text(p.CallID), d.place); err != nil {
 		return err
 	}

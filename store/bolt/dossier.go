@@ -10,35 +10,59 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
-// A dossier is all that is kept of one call but for its bodies: rows by kind. It
-// is read from a transaction and valid no longer than that.
+// A dossier is all that is kept of one call: rows by kind, and bodies. It is read
+// from a transaction and valid no longer than that.
 type dossier struct {
-	place  key
-	rows   *bbolt.Bucket
-	bodies *bbolt.Bucket
+	place   key
+	rows    *bbolt.Bucket
+	bodies  *bbolt.Bucket
+	bundled *bundled // instead of both, if it lies in a bundle
+	in      uint64   // that bundle
 }
 
 // A reader finds dossiers in a transaction, for reading or writing.
-type reader struct{ *bbolt.Tx }
+type reader struct {
+	*bbolt.Tx
+	shelf *shelf
+}
 
 // find returns the dossier of a call; ok is false when there is none.
-func (t reader) find(callID string) (d dossier, ok bool) {
+func (t reader) find(callID string) (d dossier, ok bool, err error) {
 	place := t.Bucket(idBucket).Get(key{}.text(callID))
-	return t.at(bytes.Clone(place)), place != nil
+	if place == nil {
+		return dossier{}, false, nil
+	}
+	d, err = t.at(bytes.Clone(place))
+	return d, err == nil, err
 }
 
 // known is find where a call is expected.
 func (t reader) known(callID string) (dossier, error) {
-	d, ok := t.find(callID)
-	if !ok {
-		return d, fmt.Errorf("call %s: %w", callID, store.ErrNotFound)
+	d, ok, err := t.find(callID)
+	if err == nil && !ok {
+		err = fmt.Errorf("call %s: %w", callID, store.ErrNotFound)
 	}
-	return d, nil
+	return d, err
 }
 
 // at returns the dossier at a place.
-func (t reader) at(place []byte) dossier {
-	return dossier{place: place, rows: t.Bucket(rowBucket), bodies: t.Bucket(bodyBucket)}
+func (t reader) at(place []byte) (dossier, error) {
+	d := dossier{place: place, rows: t.Bucket(rowBucket), bodies: t.Bucket(bodyBucket)}
+	note := d.rows.Get(d.key(key{rowBundled}))
+	if note == nil {
+		return d, nil
+	}
+	d.in, _ = decodeBundled(note)
+	b, err := t.bundle(d.in)
+	if err != nil {
+		return d, err
+	}
+	c, ok := b.find(place)
+	if !ok {
+		return d, damaged(fmt.Errorf("bundle %d lacks the call at %x", d.in, place))
+	}
+	d.bundled = &c
+	return d, nil
 }
 
 // places lists the places of all calls in order, beginning at from. What was
@@ -64,11 +88,27 @@ func (d dossier) key(k key) key {
 }
 
 // Get returns a row, nil if there is none.
-func (d dossier) Get(k []byte) []byte { return d.rows.Get(d.key(k)) }
+func (d dossier) Get(k []byte) []byte {
+	if d.bundled != nil {
+		return findRow(d.bundled.rows, k)
+	}
+	return d.rows.Get(d.key(k))
+}
 
 // each calls f for the rows whose keys start with prefix, in order; f gets what
 // follows the prefix.
 func (d dossier) each(prefix key, f func(rest, value []byte) error) error {
+	if d.bundled != nil {
+		for _, r := range d.bundled.rows {
+			if !bytes.HasPrefix(r.key, prefix) {
+				continue
+			}
+			if err := f(r.key[len(prefix):], r.value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	from := d.key(prefix)
 	return eachWithPrefix(d.rows, from, func(k, value []byte) error { return f(k[len(from):], value) })
 }
@@ -153,7 +193,12 @@ func (d dossier) newestBody(c *store.Call) ([]byte, error) {
 }
 
 // body returns the packed body that a delivery brought; nil if there is none.
-func (d dossier) body(seq uint64) []byte { return d.bodies.Get(key{}.uint64(seq)) }
+func (d dossier) body(seq uint64) []byte {
+	if d.bundled != nil {
+		return findRow(d.bundled.bodies, key{}.uint64(seq))
+	}
+	return d.bodies.Get(key{}.uint64(seq))
+}
 
 // eachWithPrefix calls f for the rows whose keys start with prefix, in order.
 func eachWithPrefix(b *bbolt.Bucket, prefix []byte, f func(k, value []byte) error) error {

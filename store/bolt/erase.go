@@ -128,9 +128,9 @@ func encodeKept(kept map[string]map[crm.Ref]store.Person) ([]row, error) {
 }
 
 func (t *tx) eraseCall(id string, out *store.Erased) error {
-	d, ok := t.find(id)
-	if !ok {
-		return nil
+	d, ok, err := t.open(id)
+	if err != nil || !ok {
+		return err
 	}
 	c, err := d.call()
 	if err != nil {
@@ -222,7 +222,11 @@ func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
 		out.Bodies++
 	}
 	if d.CallID != "" {
-		if of, ok := t.find(d.CallID); ok {
+		of, ok, err := t.open(d.CallID)
+		if err != nil {
+			return err
+		}
+		if ok {
 			if err := t.drop(of, deliveryKey(d.Seq)); err != nil {
 				return err
 			}

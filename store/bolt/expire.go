@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/callsync/callsync/store"
@@ -98,7 +99,11 @@ func (t *tx) expireDeliveries(before time.Time, from []byte, limit int, dropped 
 			return nil, err
 		}
 		if d.CallID != "" && d.Verdict != store.Rejected {
-			if of, ok := t.find(d.CallID); ok {
+			of, ok, err := t.find(d.CallID)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
 				if done, err := of.settled(); err != nil {
 					return nil, err
 				} else if !done {
@@ -131,7 +136,15 @@ func (t *tx) expireBodies(before time.Time, from []byte, limit int, dropped *int
 			next = place
 			break
 		}
-		d := t.at(place)
+		if note := t.Tx.Bucket(rowBucket).Get(append(slices.Clip(place), rowBundled)); note != nil {
+			if _, bodies := decodeBundled(note); !bodies {
+				continue
+			}
+		}
+		d, err := t.at(place)
+		if err != nil {
+			return nil, err
+		}
 		call, err := d.call()
 		if err != nil {
 			return nil, err
@@ -145,6 +158,9 @@ func (t *tx) expireBodies(before time.Time, from []byte, limit int, dropped *int
 		}
 		if !done {
 			continue
+		}
+		if d, err = t.takeOut(d); err != nil {
+			return nil, err
 		}
 		if err := t.expireCall(d, call, dropped); err != nil {
 			return nil, err
@@ -174,9 +190,13 @@ func (t *tx) expireCall(d dossier, c store.Call, dropped *int) error {
 func (d dossier) settled() (bool, error) {
 	states, err := d.states()
 	for _, s := range states {
-		if s.Status != store.Synced && s.Status != store.Skipped || !s.Next.IsZero() {
+		if !settled(s) {
 			return false, nil
 		}
 	}
 	return err == nil && len(states) > 0, err
+}
+
+func settled(s store.State) bool {
+	return (s.Status == store.Synced || s.Status == store.Skipped) && s.Next.IsZero()
 }

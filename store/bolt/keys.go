@@ -125,6 +125,7 @@ func after(prefix []byte) []byte {
 
 // A call's rows lie beside each other, under its place and a byte for their kind.
 const (
+	rowBundled  = 'b' // instead of all others: the call lies in a bundle
 	rowCall     = 'c' // the call itself
 	rowDelivery = 'd' // + seq: the deliveries that named it
 	rowRecord   = 'k' // + destination + record key

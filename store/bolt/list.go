@@ -24,7 +24,8 @@ const (
 
 // A backward walks the keys with a prefix from the last to the first.
 type backward struct {
-	cursor *bbolt.Cursor
+	cursor *bbolt.Cursor // nil: over left, from its end
+	left   [][]byte
 	prefix []byte
 	width  int    // if above 0: of keys that share so many bytes after the prefix, only those bytes are shown
 	rest   []byte // the key without the prefix; nil at the end
@@ -74,10 +75,34 @@ func (w *backward) narrow(width int) {
 }
 
 func (w *backward) next() {
+	if w.cursor == nil {
+		w.rest, w.left = nil, w.left[:max(len(w.left)-1, 0)]
+		if len(w.left) > 0 {
+			w.rest = w.left[len(w.left)-1]
+		}
+		return
+	}
 	if w.width > 0 {
 		w.cursor.Seek(append(bytes.Clone(w.prefix), w.rest...)) // the first of those just shown
 	}
 	w.set(w.cursor.Prev())
+}
+
+// deliveries walks the seqs of a call's deliveries.
+func (d dossier) deliveries(below []byte) *backward {
+	if d.bundled == nil {
+		return newBackward(d.rows, d.key(key{rowDelivery}), below)
+	}
+	w := &backward{}
+	_ = d.each(key{rowDelivery}, func(seq, _ []byte) error {
+		if below == nil || bytes.Compare(seq, below) < 0 {
+			w.left = append(w.left, seq)
+		}
+		return nil
+	})
+	w.left = append(w.left, nil)
+	w.next()
+	return w
 }
 
 // Deliveries implements [store.Reader].
@@ -120,11 +145,11 @@ func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, belo
 		var w *backward
 		switch {
 		case f.CallID != "":
-			d, ok := t.find(f.CallID)
-			if !ok {
-				return nil
+			d, ok, err := t.find(f.CallID)
+			if err != nil || !ok {
+				return err
 			}
-			w = newBackward(d.rows, d.key(key{rowDelivery}), below)
+			w = d.deliveries(below)
 		case f.Verdict != "":
 			w = newBackward(t.Bucket(verdictBucket), key{}.text(string(f.Verdict)), below)
 		default:
@@ -215,7 +240,11 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 				more = nil
 				return nil
 			}
-			v, ok, err := viewCall(t.at(more), f)
+			d, err := t.at(more)
+			if err != nil {
+				return err
+			}
+			v, ok, err := viewCall(d, f)
 			if err != nil {
 				return err
 			}
@@ -330,7 +359,10 @@ func (j *Journal) callsByID(ctx context.Context, f store.CallFilter) iter.Seq2[s
 		for chunk := range slices.Chunk(ids, pageHits) {
 			err := j.view(ctx, func(t reader) error {
 				for _, id := range chunk {
-					d, ok := t.find(id)
+					d, ok, err := t.find(id)
+					if err != nil {
+						return err
+					}
 					if !ok {
 						continue
 					}

@@ -100,7 +100,7 @@ func renewIndexes(t *bbolt.Tx) error {
 			return err
 		}
 	}
-	return createAll(t, append(indexes, idBucket, rowBucket)...)
+	return createAll(t, append(indexes, idBucket, rowBucket, bundleBucket)...)
 }
 
 func placeCall(t *bbolt.Tx, id string) error {
@@ -134,7 +134,7 @@ func placeCall(t *bbolt.Tx, id string) error {
 	if err := t.Bucket(kindBucket).Put(kindKey(&c, place), nil); err != nil {
 		return err
 	}
-	states, err := reader{t}.at(place).states()
+	states, err := dossier{place: place, rows: rows}.states()
 	if err != nil {
 		return err
 	}

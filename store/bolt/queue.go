@@ -91,12 +91,14 @@ func (j *Journal) Load(ctx context.Context, destination string, callIDs []string
 	var packed [][]byte
 	err := j.view(ctx, func(t reader) error {
 		for _, id := range callIDs {
-			d, ok := t.find(id)
+			d, ok, err := t.find(id)
+			if err != nil {
+				return err
+			}
 			if !ok {
 				continue
 			}
 			w := store.Work{Destination: destination, Records: map[string]store.Record{}}
-			var err error
 			if w.Call, err = d.call(); err != nil {
 				return err
 			}
@@ -181,7 +183,10 @@ func (j *Journal) Request(ctx context.Context, destination string, callIDs []str
 	err := j.update(ctx, func(t *tx) error {
 		n = 0
 		for _, id := range ids {
-			d, ok := t.find(id)
+			d, ok, err := t.open(id)
+			if err != nil {
+				return err
+			}
 			if !ok {
 				continue
 			}

@@ -17,6 +17,7 @@ var (
 	countBucket      = []byte("count")      // counter key: int64
 	idBucket         = []byte("id")         // callID: place, see keys.go
 	rowBucket        = []byte("row")        // place, kind, …: what is kept of a call
+	bundleBucket     = []byte("bundle")     // number: calls that nobody works on, see bundle.go
 	bodyBucket       = []byte("body")       // seq of the delivery that brought it: packed body
 	quarantineBucket = []byte("quarantine") // seq of the delivery: packed body
 	deliveryBucket   = []byte("delivery")   // seq: time, row

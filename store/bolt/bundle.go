@@ -1,0 +1,210 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Calls that nobody works on any more lie in bundles: the rows of some dozens of
+// them, and their bodies, in one frame. What their text has in common is then
+// kept once, and pages are filled up. A bundle never changes: to write to a call
+// it is first taken out, and what is left of its bundle makes a new one.
+//
+// In the bucket of rows such a call has the one row [rowBundled], which says
+// where it is. Indexes stay as they are.
+
+// A bundle is calls in the order of their places.
+type bundle []bundled
+
+// A bundled call has the rows of its dossier in order, and its bodies by the seq
+// of their delivery. Values are as they lie in their buckets, but not compressed.
+type bundled struct {
+	place  key
+	rows   []row
+	bodies []row
+}
+
+func (b bundle) find(place []byte) (bundled, bool) {
+	i, ok := slices.BinarySearchFunc(b, place, func(c bundled, place []byte) int { return bytes.Compare(c.place, place) })
+	if !ok {
+		return bundled{}, false
+	}
+	return b[i], true
+}
+
+func findRow(rows []row, k []byte) []byte {
+	i, ok := slices.BinarySearchFunc(rows, k, func(r row, k []byte) int { return bytes.Compare(r.key, k) })
+	if !ok {
+		return nil
+	}
+	return rows[i].value
+}
+
+// inPlain is a row's value as it lies in a bundle, and repacked what it is
+// outside. Rows of some kinds are never compressed by themselves.
+func inPlain(k key, value []byte) ([]byte, error) {
+	if !packs(k) {
+		return bytes.Clone(value), nil
+	}
+	data, err := unpack(value)
+	return append([]byte{plain}, data...), err
+}
+
+func repacked(k key, value []byte) []byte {
+	if !packs(k) {
+		return value
+	}
+	return pack(value[1:])
+}
+
+func packs(k key) bool { return k[0] == rowCall || k[0] == rowRecord || k[0] == rowState }
+
+// encode makes a frame: for each call its place, its bodies and its rows. Bodies
+// come first, since rows repeat what they say.
+func (b bundle) encode() []byte {
+	var data []byte
+	rows := func(rows []row) {
+		data = binary.AppendUvarint(data, uint64(len(rows)))
+		for _, r := range rows {
+			data = append(binary.AppendUvarint(data, uint64(len(r.key))), r.key...)
+			data = append(binary.AppendUvarint(data, uint64(len(r.value))), r.value...)
+		}
+	}
+	for _, c := range b {
+		data = append(data, c.place...)
+		rows(c.bodies)
+		rows(c.rows)
+	}
+	return bundler.EncodeAll(data, []byte{zippedWith})
+}
+
+// bundler makes the frames of bundles. It takes twice the time that [encoder]
+// does, for which nobody waits.
+var bundler = newEncoder(zstd.SpeedBetterCompression, 1)
+
+// size is about how many bytes the bundle holds.
+func (b bundle) size() (n int) {
+	for _, c := range b {
+		for _, rows := range [][]row{c.rows, c.bodies} {
+			for _, r := range rows {
+				n += len(r.key) + len(r.value)
+			}
+		}
+	}
+	return n
+}
+
+func decodeBundle(value []byte) (bundle, error) {
+	data, err := unpack(value)
+	if err != nil {
+		return nil, damaged(err)
+	}
+	r := bundleReader{rest: data}
+	var b bundle
+	for len(r.rest) > 0 && r.err == nil {
+		b = append(b, bundled{place: r.take(placeSize), bodies: r.rows(), rows: r.rows()})
+	}
+	return b, r.err
+}
+
+// A bundleReader takes a bundle apart. What it returns lies in rest.
+type bundleReader struct {
+	rest []byte
+	err  error
+}
+
+func (r *bundleReader) rows() (rows []row) {
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		k := r.take(r.uvarint())
+		rows = append(rows, row{k, r.take(r.uvarint())})
+	}
+	return rows
+}
+
+func (r *bundleReader) uvarint() uint64 {
+	n, size := binary.Uvarint(r.rest)
+	if size <= 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return n
+}
+
+func (r *bundleReader) take(n uint64) []byte {
+	if n > uint64(len(r.rest)) {
+		r.fail()
+		return nil
+	}
+	out := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return out
+}
+
+func (r *bundleReader) fail() {
+	if r.err == nil {
+		r.err = damaged(errors.New("a bundle of calls ends too soon"))
+	}
+}
+
+// A shelf remembers the bundles that were read last: lists and bulk work read
+// their calls one after the other. It is safe for concurrent use, and so are the
+// bundles, which nobody writes to.
+type shelf struct {
+	mu    sync.Mutex
+	ids   []uint64 // the one used last is the last
+	known map[uint64]bundle
+}
+
+const shelfSize = 4
+
+func (s *shelf) get(id uint64) (bundle, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.known[id]
+	if ok {
+		i := slices.Index(s.ids, id)
+		s.ids = append(slices.Delete(s.ids, i, i+1), id)
+	}
+	return b, ok
+}
+
+func (s *shelf) put(id uint64, b bundle) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.known[id]; ok {
+		return
+	}
+	if s.known == nil {
+		s.known = map[uint64]bundle{}
+	}
+	if len(s.ids) == shelfSize {
+		delete(s.known, s.ids[0])
+		s.ids = slices.Delete(s.ids, 0, 1)
+	}
+	s.ids = append(s.ids, id)
+	s.known[id] = b
+}
+
+// bundle reads a bundle.
+func (t reader) bundle(id uint64) (bundle, error) {
+	if b, ok := t.shelf.get(id); ok {
+		return b, nil
+	}
+	value := t.Bucket(bundleBucket).Get(key{}.uint64(id))
+	if value == nil {
+		return nil, damaged(fmt.Errorf("bundle %d is missing", id))
+	}
+	b, err := decodeBundle(value)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %d: %w", id, err)
+	}
+	t.shelf.put(id, b)
+	return b, nil
+}

@@ -1,0 +1,321 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/callsync/callsync/store"
+)
+
+const (
+	// bundleSize is about how much a bundle holds, in bytes before compression.
+	// Twice as much saves two in a hundred, and makes reading a call slower.
+	bundleSize = 256 << 10
+	// bundleRows is how many places are looked at for one bundle.
+	bundleRows = 5000
+)
+
+// Pack implements [store.Forgetter]. A call that is very large stays as it is.
+func (j *Journal) Pack(ctx context.Context, before time.Time, from []byte) (store.Packed, error) {
+	var g gathered
+	if err := j.view(ctx, func(t reader) (err error) {
+		g, err = t.gather(before, from, j.opts.bundle)
+		return err
+	}); err != nil {
+		return store.Packed{}, err
+	}
+	out := store.Packed{Next: g.next}
+	if g.size < j.opts.bundle/4 {
+		return out, nil // what there is waits for more
+	}
+	value, err := g.encode()
+	if err != nil {
+		return store.Packed{}, err
+	}
+	err = j.update(ctx, func(t *tx) (err error) {
+		out.Calls, err = t.putGathered(&g, value)
+		return err
+	})
+	if err != nil {
+		return store.Packed{}, err
+	}
+	return out, nil
+}
+
+// packAll packs every call that is settled.
+func (j *Journal) packAll(ctx context.Context) error {
+	var from []byte
+	for {
+		out, err := j.Pack(ctx, j.now(), from)
+		if err != nil || out.Next == nil {
+			return err
+		}
+		from = out.Next
+	}
+}
+
+// gathered are calls for a bundle, and their rows as they lay there.
+type gathered struct {
+	bundle bundle
+	found  [][]row // by call, as in their bucket
+	size   int     // in bytes
+	next   []byte  // the place to go on from; nil at the end
+}
+
+// gather collects calls from a place on that are settled, and have been since
+// before a time, until there are enough.
+func (t reader) gather(before time.Time, from []byte, enough int) (g gathered, err error) {
+	c := t.Bucket(rowBucket).Cursor()
+	k, _ := c.Seek(from)
+	for n := 0; k != nil && n < bundleRows; n++ {
+		place := bytes.Clone(k[:placeSize])
+		if !receivedAt(place).Before(before) {
+			return g, nil
+		}
+		if g.size >= enough {
+			g.next = place
+			return g, nil
+		}
+		if k[placeSize] == rowBundled {
+			k, _ = c.Next()
+			continue
+		}
+		if err := t.consider(&g, place, before, enough); err != nil {
+			return g, err
+		}
+		k, _ = c.Seek(after(place))
+	}
+	if k != nil {
+		g.next = bytes.Clone(k[:placeSize])
+	}
+	return g, nil
+}
+
+// consider adds the call at a place if it is settled.
+func (t reader) consider(g *gathered, place []byte, before time.Time, enough int) error {
+	d, err := t.at(place)
+	if err != nil {
+		return err
+	}
+	if done, err := d.settledBefore(before); err != nil || !done {
+		return err
+	}
+	c := bundled{place: place}
+	var found []row
+	size := 0
+	err = d.each(nil, func(k, value []byte) error {
+		k, value = bytes.Clone(k), bytes.Clone(value)
+		found = append(found, row{k, value})
+		folded, err := inPlain(k, value)
+		if err != nil {
+			return damaged(err)
+		}
+		c.rows = append(c.rows, row{k, folded})
+		size += len(k) + len(folded)
+		if k[0] != rowRevision {
+			return nil
+		}
+		seq, _, _ := decodeRevision(value)
+		if packed := d.body(seq); packed != nil {
+			body, err := unpack(packed)
+			if err != nil {
+				return damaged(err)
+			}
+			c.bodies = append(c.bodies, row{key{}.uint64(seq), append([]byte{plain}, body...)})
+			size += len(body)
+		}
+		return nil
+	})
+	if err != nil || size > 2*enough {
+		return err
+	}
+	slices.SortFunc(c.bodies, func(a, b row) int { return bytes.Compare(a.key, b.key) })
+	g.bundle, g.found, g.size = append(g.bundle, c), append(g.found, found), g.size+size
+	return nil
+}
+
+// settledBefore reports whether a call is done with everywhere, and was left
+// alone since before a time.
+func (d dossier) settledBefore(before time.Time) (bool, error) {
+	c, err := d.call()
+	if err != nil || !c.RevisedAt.Before(before) {
+		return false, err
+	}
+	states, err := d.states()
+	for _, s := range states {
+		if !settled(s) || !s.Since.Before(before) {
+			return false, nil
+		}
+	}
+	return err == nil && len(states) > 0, err
+}
+
+// encode makes the frame, and makes sure that it can be read again before
+// anything is given up for it.
+func (g *gathered) encode() ([]byte, error) {
+	value := g.bundle.encode()
+	again, err := decodeBundle(value)
+	if err != nil {
+		return nil, err
+	}
+	same := func(a, b row) bool { return bytes.Equal(a.key, b.key) && bytes.Equal(a.value, b.value) }
+	if !slices.EqualFunc(g.bundle, again, func(a, b bundled) bool {
+		return bytes.Equal(a.place, b.place) && slices.EqualFunc(a.rows, b.rows, same) && slices.EqualFunc(a.bodies, b.bodies, same)
+	}) {
+		return nil, errors.New("calls could not be packed: what is read back from the bundle differs")
+	}
+	return value, nil
+}
+
+// putGathered puts a bundle in the place of its calls' rows, unless one of them
+// was written to meanwhile.
+func (t *tx) putGathered(g *gathered, value []byte) (calls int, err error) {
+	for i, c := range g.bundle {
+		if same, err := t.unchanged(c, g.found[i]); err != nil || !same {
+			return 0, err
+		}
+	}
+	id, err := t.putBundle(value)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range g.bundle {
+		for _, r := range c.rows {
+			if err := t.Bucket(rowBucket).Delete(append(slices.Clip(c.place), r.key...)); err != nil {
+				return 0, err
+			}
+		}
+		for _, r := range c.bodies {
+			if err := t.Bucket(bodyBucket).Delete(r.key); err != nil {
+				return 0, err
+			}
+		}
+		if err := t.noteBundled(c, id); err != nil {
+			return 0, err
+		}
+	}
+	return len(g.bundle), nil
+}
+
+func (t *tx) unchanged(c bundled, found []row) (bool, error) {
+	i := 0
+	err := eachWithPrefix(t.Tx.Bucket(rowBucket), c.place, func(k, value []byte) error {
+		if i < len(found) && bytes.Equal(found[i].key, k[placeSize:]) && bytes.Equal(found[i].value, value) {
+			i++
+			return nil
+		}
+		return errChanged
+	})
+	if errors.Is(err, errChanged) || err == nil && i < len(found) {
+		return false, nil
+	}
+	return true, err
+}
+
+var errChanged = errors.New("changed meanwhile")
+
+func (t *tx) putBundle(value []byte) (id uint64, err error) {
+	b := t.growing(bundleBucket)
+	if id, err = b.NextSequence(); err != nil {
+		return 0, err
+	}
+	return id, b.Put(key{}.uint64(id), value)
+}
+
+// noteBundled writes the one row that a call has which lies in a bundle: the
+// bundle, and whether there are bodies.
+func (t *tx) noteBundled(c bundled, id uint64) error {
+	note := binary.AppendUvarint(nil, id<<1|uint64(min(len(c.bodies), 1)))
+	return t.growing(rowBucket).Put(append(slices.Clip(c.place), rowBundled), note)
+}
+
+func decodeBundled(note []byte) (id uint64, bodies bool) {
+	n, _ := binary.Uvarint(note)
+	return n >> 1, n&1 != 0
+}
+
+// open is find for writing: a call that lies in a bundle is taken out of it.
+func (t *tx) open(callID string) (d dossier, ok bool, err error) {
+	d, ok, err = t.find(callID)
+	if ok {
+		d, err = t.takeOut(d)
+	}
+	return d, ok && err == nil, err
+}
+
+// takeOut gives a call its rows back if it lies in a bundle.
+func (t *tx) takeOut(d dossier) (dossier, error) {
+	if d.bundled == nil {
+		return d, nil
+	}
+	if err := t.unbundle(*d.bundled); err != nil {
+		return d, err
+	}
+	if t.loosened == nil {
+		t.loosened = map[uint64][]key{}
+	}
+	t.loosened[d.in] = append(t.loosened[d.in], d.place)
+	d.bundled = nil
+	return d, nil
+}
+
+func (t *tx) unbundle(c bundled) error {
+	rows, bodies := t.growing(rowBucket), t.growing(bodyBucket)
+	if err := rows.Delete(append(slices.Clip(c.place), rowBundled)); err != nil {
+		return err
+	}
+	for _, r := range c.rows {
+		if err := rows.Put(append(slices.Clip(c.place), r.key...), repacked(r.key, r.value)); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.bodies {
+		if err := bodies.Put(r.key, packBody(r.value[1:])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebundle makes new bundles of those that calls were taken out of. What would be
+// a small one goes back to where it came from.
+func (t *tx) rebundle() error {
+	for _, id := range slices.Sorted(maps.Keys(t.loosened)) {
+		b, err := t.bundle(id)
+		if err != nil {
+			return err
+		}
+		places := t.loosened[id]
+		left := slices.DeleteFunc(slices.Clone(b), func(c bundled) bool {
+			return slices.ContainsFunc(places, func(p key) bool { return bytes.Equal(p, c.place) })
+		})
+		if err := t.Bucket(bundleBucket).Delete(key{}.uint64(id)); err != nil {
+			return err
+		}
+		if bundle(left).size() < t.journal.opts.bundle/4 {
+			for _, c := range left {
+				if err := t.unbundle(c); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		next, err := t.putBundle(left.encode())
+		if err != nil {
+			return fmt.Errorf("what is left of bundle %d: %w", id, err)
+		}
+		for _, c := range left {
+			if err := t.noteBundled(c, next); err != nil {
+				return err
+			}
+		}
+	}
+	t.loosened = nil
+	return nil
+}
