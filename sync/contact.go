@@ -125,7 +125,7 @@ func (r *round) sendPeople(ctx context.Context, edits []*contactEdit) (again []*
 		}
 	}
 	r.keepChoices()
-	return again, nil
+	return again, r.trace(ctx)
 }
 
 // unite makes one person of two that turned out to be the same record.
@@ -294,7 +294,7 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) (again bool) {
 	case kind == crm.Exists && p.ref.IsZero():
 		r.adopt(p, res.Err)
 	case kind == crm.Gone:
-		r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
+		r.miss(p)
 	case kind == crm.Permanent || kind == crm.Exists:
 		return r.takeOut(ce, res.Err) || r.blame(ce, res.Err)
 	default:

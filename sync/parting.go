@@ -171,3 +171,30 @@ func (r *round) follow(p *person, snap crm.Snapshot) bool {
 	}
 	return false
 }
+
+// miss notes that the CRM called somebody gone when something was to be written.
+func (r *round) miss(p *person) {
+	if p != nil && !slices.Contains(r.missed, p) {
+		r.missed = append(r.missed, p)
+	}
+}
+
+// trace finds out what became of those who were missed: merged people are
+// followed, whoever is nowhere is looked for anew.
+func (r *round) trace(ctx context.Context) error {
+	var q reading
+	for _, p := range r.missed {
+		q.want(p.ref, nil)
+	}
+	present, err := r.read(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, p := range r.missed {
+		if r.follow(p, present[p.ref]) {
+			r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
+		}
+	}
+	r.missed = nil
+	return nil
+}

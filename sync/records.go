@@ -409,9 +409,7 @@ func (r *round) recordResult(j *job, res crm.Result) {
 		r.deleted(j)
 	case kind == crm.Gone: // whom it should be linked to is gone
 		r.forget(j.item, j.row.Key)
-		if p := j.item.person; p != nil {
-			r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
-		}
+		r.miss(j.item.person)
 	case kind == crm.Exists && j.op == crm.Create:
 		if ref := existing(res.Err); !ref.IsZero() {
 			j.row.ID, j.row.Intent = ref.ID, time.Time{}
@@ -438,15 +436,13 @@ func (r *round) settleDoubts(ctx context.Context) error {
 		return err
 	}
 	for _, j := range r.doubts {
-		p := j.item.person
-		switch {
-		case present[j.row.Ref()].Gone:
+		if present[j.row.Ref()].Gone {
 			r.deleted(j)
-		case p != nil:
-			r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
+		} else {
+			r.miss(j.item.person)
 		}
 	}
-	return nil
+	return r.trace(ctx)
 }
 
 // applied keeps what now stands in the CRM.

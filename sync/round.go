@@ -29,6 +29,7 @@ type round struct {
 	people  []*person
 	pending store.Update // what the next flush records
 	doubts  []*job       // the record or its person is gone; which, is not known yet
+	missed  []*person    // the CRM called them gone; what became of them is not known yet
 	// trouble is the gravest error that concerns the destination as a whole.
 	trouble error
 	dry     bool // nothing is written or recorded; see [Loop.PlanLive]

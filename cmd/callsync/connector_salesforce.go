@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -109,8 +108,8 @@ func portraySalesforce(ctx context.Context, base string) (*portrait, error) {
 		records[e.WhoID] = append(records[e.WhoID], recordSeen{kind: "meeting", id: e.ID, title: e.Subject, when: crmTime(e.StartDateTime), text: e.Description})
 	}
 	seen := &portrait{}
-	for _, object := range []string{"Contact", "Lead"} {
-		people, err := query(fmt.Sprintf("SELECT Id, FirstName, LastName, Phone, Email, DoNotCall FROM %s", object))
+	for _, from := range []string{"Contact", "Lead WHERE IsConverted = false"} {
+		people, err := query("SELECT Id, FirstName, LastName, Phone, Email, DoNotCall FROM " + from)
 		if err != nil {
 			return nil, err
 		}
