@@ -98,7 +98,7 @@ func printTotals(p *printer, t admin.PlanTotals) {
 	}
 	for _, s := range []store.Status{store.Skipped, store.Waiting} {
 		if n := t.Statuses[string(s)]; n > 0 {
-			p.f("%s %s\n", count(n, "call"), s)
+			p.f("%s %s\n", count(n, "call"), forecast(s).text)
 		}
 	}
 	if len(t.Properties) > 0 {

@@ -35,9 +35,12 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 	if c.Live && (c.Mapping != "" || c.Type != "" || c.WriteTest) {
 		return usagef("--live plans by the mapping in force")
 	}
+	if c.Destination != "" && c.Type != "" {
+		return usagef("--type needs no configuration, --destination is from it: choose one")
+	}
 	if c.File != "" {
-		if len(c.CallIDs) > 0 || !c.selection.empty() {
-			return usagef("--file plans the payload in the file; it does not go with call ids or a selection")
+		if len(c.CallIDs) > 0 || !c.selection.empty() && !c.selection.onlyDestination() {
+			return usagef("--file plans the payload in the file; it does not go with call ids or a selection other than --destination")
 		}
 		return c.planFile(ctx, a)
 	}
@@ -73,20 +76,32 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 
 // editedMapping reads the mapping to plan by, and says for which destination.
 func (c *planCmd) editedMapping(cfg *config.Config) (*admin.MappingSource, string, error) {
-	name := c.Destination
-	if name == "" && len(cfg.Destinations) == 1 {
-		name = cfg.Names()[0]
-	}
-	d, ok := cfg.Destinations[name]
-	if !ok {
-		return nil, "", usagef("--mapping needs --destination: one of %s", join(cfg.Names()))
+	d, err := c.oneDestination(cfg)
+	if err != nil {
+		return nil, "", err
 	}
 	d.Mapping = c.Mapping
 	m, err := loadMapping(d)
 	if err != nil {
 		return nil, "", usageError{err}
 	}
-	return &admin.MappingSource{Name: m.Name(), Source: string(m.Source()), Routed: m.Routed()}, name, nil
+	return &admin.MappingSource{Name: m.Name(), Source: string(m.Source()), Routed: m.Routed()}, d.Name, nil
+}
+
+// oneDestination is the one that --destination names, or the only one there is.
+func (c *planCmd) oneDestination(cfg *config.Config) (config.Destination, error) {
+	name := c.Destination
+	if name == "" && len(cfg.Destinations) == 1 {
+		name = cfg.Names()[0]
+	}
+	d, ok := cfg.Destinations[name]
+	switch {
+	case ok:
+		return d, nil
+	case name == "":
+		return d, usagef("say for which --destination: one of %s", join(cfg.Names()))
+	}
+	return d, usagef("there is no destination %q; there are: %s", name, join(cfg.Names()))
 }
 
 // planFile plans a payload against the configured destinations, or by one
@@ -113,7 +128,7 @@ func (c *planCmd) planFile(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	plans, err := c.planAlone(ctx, body)
+	plans, err := c.planAlone(ctx, a, body)
 	if err != nil {
 		return err
 	}
@@ -122,20 +137,15 @@ func (c *planCmd) planFile(ctx context.Context, a *app) error {
 
 // writeTest makes a mapping test of a payload.
 func (c *planCmd) writeTest(a *app, body []byte) error {
-	d := config.Destination{Name: c.Type, Type: c.Type, Mapping: c.Mapping}
-	if c.Mapping == "" {
-		cfg, _, err := a.offlineConfig()
-		if err != nil {
-			return err
-		}
-		name := c.Destination
-		if name == "" && len(cfg.Destinations) == 1 {
-			name = cfg.Names()[0]
-		}
-		d = cfg.Destinations[name]
+	if c.Type != "" && c.Mapping == "" {
+		return usagef("tests are kept beside a mapping file: name it with --mapping")
+	}
+	d, err := c.alone(a)
+	if err != nil {
+		return err
 	}
 	if d.Mapping == "" {
-		return usagef("tests are kept beside a mapping file: name one with --mapping, or a destination that has one with --destination")
+		return usagef("tests are kept beside a mapping file, and %s uses the shipped mapping: name a file with --mapping", d.Name)
 	}
 	m, err := loadMapping(d)
 	if err != nil {
@@ -177,10 +187,32 @@ func readPayload(a *app, file string) (json.RawMessage, error) {
 	return body, nil
 }
 
-func (c *planCmd) planAlone(ctx context.Context, body []byte) (admin.Plans, error) {
-	d := config.Destination{Name: "hubspot", Type: "hubspot", Mapping: c.Mapping}
-	if c.Type != "" {
-		d.Name, d.Type = c.Type, c.Type
+// alone is the destination that a payload is planned for by one mapping: the
+// configured one with another mapping, if any, or one of which nothing is known
+// but its type.
+func (c *planCmd) alone(a *app) (config.Destination, error) {
+	if c.Destination == "" && (c.Mapping != "" || c.Type != "" || !a.configured()) {
+		d := config.Destination{Name: "hubspot", Type: "hubspot", Mapping: c.Mapping}
+		if c.Type != "" {
+			d.Name, d.Type = c.Type, c.Type
+		}
+		return d, nil
+	}
+	cfg, _, err := a.offlineConfig()
+	if err != nil {
+		return config.Destination{}, err
+	}
+	d, err := c.oneDestination(cfg)
+	if c.Mapping != "" {
+		d.Mapping = c.Mapping
+	}
+	return d, err
+}
+
+func (c *planCmd) planAlone(ctx context.Context, a *app, body []byte) (admin.Plans, error) {
+	d, err := c.alone(a)
+	if err != nil {
+		return admin.Plans{}, err
 	}
 	m, err := loadMapping(d)
 	if err != nil {
@@ -221,7 +253,7 @@ func printPlans(p *printer, asJSON bool, plans admin.Plans) error {
 }
 
 func printPlan(p *printer, plan sync.CallPlan) {
-	p.f("%s to %s: %s", styled{plan.CallID, bold}, plan.Destination, statusText(plan.Status))
+	p.f("%s to %s: %s", styled{plan.CallID, bold}, plan.Destination, forecast(plan.Status))
 	if !plan.Writes() {
 		p.f(", nothing to write")
 	}
@@ -255,6 +287,22 @@ func printPlan(p *printer, plan sync.CallPlan) {
 		p.f("\n")
 		printChanges(p, r.Changes)
 	}
+}
+
+// forecast words where a call would stand.
+func forecast(s store.Status) styled {
+	text := "would be " + string(s)
+	switch s {
+	case store.Pending:
+		text = "would stay pending"
+	case store.Waiting:
+		text = "would wait"
+	case store.Retrying:
+		text = "would be tried again later"
+	case store.Failed:
+		text = "would fail"
+	}
+	return styled{text, statusText(s).c}
 }
 
 func matchText(m crm.Match) string {
