@@ -136,7 +136,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, mayBeNew bool) (*ses
 func openJournal(path string, log *slog.Logger) (store.Journal, error) {
 	j, err := bolt.Open(path, bolt.Options{Logger: log})
 	if err != nil {
-		return nil, fmt.Errorf("journal %s: %w", path, err)
+		return nil, err // not a nil Journal in an interface
 	}
 	return j, nil
 }

@@ -30,9 +30,10 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"callsync": main, "callsync-await": awaitOutput})
-}
+// programs are what tests can run as processes of their own, by name.
+var programs = map[string]func(){"callsync": main, "callsync-await": awaitOutput}
+
+func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
 // testKey is the webhook key in the tests' configurations.
 const testKey = "test-key"
