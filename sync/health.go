@@ -152,6 +152,9 @@ func (l *Loop) trip() int {
 const (
 	minBlock = 5 * time.Second // a probe of a destination that a person has to mend
 	maxBlock = 2 * time.Minute
+	// maxQuota is how long a spent quota is left alone: it may be raised long
+	// before the midnight at which it starts anew.
+	maxQuota = 15 * time.Minute
 )
 
 // trouble stops the destination for a while: until a person has mended it, or
@@ -170,6 +173,9 @@ func (l *Loop) trouble(err error) {
 	}
 	if d := retryAfter(err); d > wait || d > 0 && !blocks(err) {
 		wait = d
+	}
+	if blocks(err) {
+		wait = min(wait, maxQuota)
 	}
 	h.Until = l.now().Add(wait)
 	l.enter(h)

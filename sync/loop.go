@@ -280,8 +280,11 @@ func (l *Loop) gather(ctx context.Context) ([]string, error) {
 		limit = min(limit, probeSize)
 	}
 	due, err := l.journal.Due(ctx, l.name, l.now(), limit)
-	if err != nil || len(due) == 0 {
+	if err != nil {
 		return nil, journalError("list due calls", err)
+	}
+	if len(due) == 0 {
+		return l.misplanned(ctx, limit)
 	}
 	if len(due) < limit {
 		timer := time.NewTimer(l.linger)
@@ -298,6 +301,27 @@ func (l *Loop) gather(ctx context.Context) ([]string, error) {
 	ids := make([]string, len(due))
 	for i, d := range due {
 		ids[i] = d.CallID
+	}
+	return ids, nil
+}
+
+// farthest is how far ahead an attempt is planned at most, whatever a CRM asks for:
+// a connector holds back by itself what comes too early.
+const farthest = time.Hour
+
+// misplanned lists calls whose next attempt is farther away than any is planned:
+// the clock was ahead when it was. They are due now, or would wait for years.
+func (l *Loop) misplanned(ctx context.Context, limit int) ([]string, error) {
+	now := l.now()
+	later, err := l.journal.Due(ctx, l.name, now.AddDate(100, 0, 0), limit)
+	if err != nil {
+		return nil, journalError("list planned calls", err)
+	}
+	var ids []string
+	for _, d := range later {
+		if d.Next.Sub(now) > farthest {
+			ids = append(ids, d.CallID)
+		}
 	}
 	return ids, nil
 }

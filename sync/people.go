@@ -401,8 +401,13 @@ func (r *round) plan(items []*item) {
 func (r *round) recall(ctx context.Context) error {
 	open := map[crm.KeyRef]crm.Location{}
 	for _, it := range r.items {
-		for _, id := range it.known {
+		for name, id := range it.known {
 			if it.open() && id.IsZero() && id.Key != "" {
+				if id.Intent.After(r.now) { // by a clock that was ahead
+					id.Intent = r.now
+					it.known[name] = id
+					r.setIdentity(name, id)
+				}
 				open[keyRef(id)] = crm.Location{}
 			}
 		}

@@ -109,6 +109,10 @@ func (r *round) locateRecords(ctx context.Context, jobs []*job) error {
 	var tried []*job
 	for _, j := range jobs {
 		if j.row.ID == "" && !j.row.Intent.IsZero() {
+			if j.row.Intent.After(r.now) { // by a clock that was ahead
+				j.row.Intent = r.now
+				r.setRecord(j.item, j.row)
+			}
 			keys = append(keys, crm.KeyRef{Object: j.row.Object, Key: j.row.Key, Since: j.row.Intent})
 			tried = append(tried, j)
 		}

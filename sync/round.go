@@ -358,12 +358,19 @@ func (r *round) nextAttempt(attempts int, o outcome) time.Time {
 		return r.now
 	}
 	if !o.retryAt.IsZero() {
-		return o.retryAt
+		return earlier(o.retryAt, r.now.Add(farthest))
 	}
 	if r.trouble != nil && !o.again {
 		return r.now // the circuit breaker waits for all of them
 	}
 	return r.now.Add(r.loop.backoff(attempts))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func (r *round) log(ctx context.Context, it *item) {

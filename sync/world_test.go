@@ -83,11 +83,13 @@ func (w *world) open() {
 	}
 }
 
-func (w *world) start() {
-	w.loop = callsync.New(callsync.Options{
-		Name: dest, Type: "fake", Journal: w.journal, Destination: w.crm,
-		Mapping: func() callsync.Mapping { return rules{w} },
-	})
+func (w *world) start() { w.startWith(callsync.Options{}) }
+
+// startWith starts the loop with options of a test's own.
+func (w *world) startWith(o callsync.Options) {
+	o.Name, o.Type, o.Journal, o.Destination = dest, "fake", w.journal, w.crm
+	o.Mapping = func() callsync.Mapping { return rules{w} }
+	w.loop = callsync.New(o)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan struct{})
 	go func() {
