@@ -75,7 +75,10 @@ type MappingInfo struct {
 	Version string `json:"version"`
 	// Problem is why the file's present content is not in force: the last good
 	// version is. "" when they are the same.
-	Problem  string         `json:"problem,omitempty"`
+	Problem string `json:"problem,omitempty"`
+	// Doubts are what the account may not take of the version in force, as found
+	// when it was last compared with the account.
+	Doubts   []string       `json:"doubts,omitempty"`
 	Declared []crm.Property `json:"-"`
 }
 

@@ -209,6 +209,8 @@ type PauseRequest struct {
 type Reloaded struct {
 	Applied []string `json:"applied"`
 	Restart []string `json:"restart"` // what differs and needs a restart
+	// Refused are mapping files that cannot be used as they are now, and why.
+	Refused []string `json:"refused,omitempty"`
 }
 
 // SetupSteps lists what an account lacks, or what was done about it.

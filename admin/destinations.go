@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -47,12 +48,18 @@ func (s *Server) inspector(name string) (*Destination, crm.Inspector, error) {
 	return d, i, nil
 }
 
-func (s *Server) setupPlan(r *http.Request) (any, error) {
+// lacking finds a request's destination and what its account lacks now.
+func (s *Server) lacking(r *http.Request) (*Destination, crm.Inspector, []crm.SetupStep, error) {
 	d, i, err := s.inspector(r.PathValue("name"))
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	steps, err := i.SetupPlan(r.Context(), d.Mapping().Declared)
+	return d, i, steps, err
+}
+
+func (s *Server) setupPlan(r *http.Request) (any, error) {
+	d, _, steps, err := s.lacking(r)
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +69,7 @@ func (s *Server) setupPlan(r *http.Request) (any, error) {
 // setup carries out what is missing now, whatever a caller saw before: a step
 // somebody else did meanwhile is not done twice.
 func (s *Server) setup(r *http.Request) (any, error) {
-	d, i, err := s.inspector(r.PathValue("name"))
-	if err != nil {
-		return nil, err
-	}
-	steps, err := i.SetupPlan(r.Context(), d.Mapping().Declared)
+	d, i, steps, err := s.lacking(r)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +78,9 @@ func (s *Server) setup(r *http.Request) (any, error) {
 			return nil, err
 		}
 		s.Logger.Info("the account was set up", "destination", d.Name, "steps", len(steps))
+		if _, err := d.checkMapping(r.Context()); err != nil {
+			s.Logger.Debug("the mapping could not be compared with the account", "destination", d.Name, "error", err)
+		}
 	}
 	if h := d.Sync.Health(); h.Phase == sync.Blocked && h.Kind == crm.NotReady {
 		if err := d.Sync.Unpause(r.Context()); err != nil {
@@ -85,32 +91,20 @@ func (s *Server) setup(r *http.Request) (any, error) {
 }
 
 func (s *Server) check(r *http.Request) (any, error) {
-	d, i, err := s.inspector(r.PathValue("name"))
-	if err != nil {
-		return nil, err
-	}
 	var req CheckRequest
 	if err := decode(r, &req); err != nil {
 		return nil, err
 	}
-	answer := Findings{Destination: d.Name, Findings: []crm.Finding{}}
-	steps, err := i.SetupPlan(r.Context(), d.Mapping().Declared)
+	d, i, steps, err := s.lacking(r)
 	if err != nil {
 		return nil, err
 	}
-	if len(steps) == 0 {
-		answer.add("setup", true, "the account has every property callsync needs")
+	answer := Findings{Destination: d.Name, Findings: []crm.Finding{setupFinding(steps)}}
+	found, err := d.checkMapping(r.Context())
+	if err != nil {
+		return nil, err
 	}
-	for _, step := range steps {
-		answer.add("setup", false, step.Text+" is missing; `callsync setup` creates it")
-	}
-	if d.CheckMapping != nil {
-		found, err := d.CheckMapping(r.Context())
-		if err != nil {
-			return nil, err
-		}
-		answer.Findings = append(answer.Findings, found...)
-	}
+	answer.Findings = append(answer.Findings, found...)
 	if req.Probe {
 		found, err := i.Probe(r.Context())
 		if err != nil {
@@ -121,8 +115,30 @@ func (s *Server) check(r *http.Request) (any, error) {
 	return answer, nil
 }
 
-func (f *Findings) add(name string, ok bool, text string) {
-	f.Findings = append(f.Findings, crm.Finding{Name: name, OK: ok, Text: text})
+// setupFinding is one finding, however much is missing: one command mends it.
+func setupFinding(steps []crm.SetupStep) crm.Finding {
+	f := crm.Finding{Name: "setup"}
+	switch len(steps) {
+	case 0:
+		f.OK, f.Text = true, "the account has every property callsync needs"
+	case 1:
+		f.Text = steps[0].Text + " is missing; `callsync setup` creates it"
+	default:
+		f.Text = fmt.Sprintf("%d things are missing; `callsync setup` creates them:", len(steps))
+		for _, step := range steps {
+			f.Text += "\n" + step.Text
+		}
+	}
+	return f
+}
+
+// checkMapping compares the mapping in force with the account, where that can be
+// done.
+func (d *Destination) checkMapping(ctx context.Context) ([]crm.Finding, error) {
+	if d.CheckMapping == nil {
+		return nil, nil
+	}
+	return d.CheckMapping(ctx)
 }
 
 // backup streams a copy of the journal. A failure half way breaks the

@@ -19,6 +19,10 @@ type Problem struct {
 	Property string  `json:"property,omitempty"`
 	Text     string  `json:"text"`           // what is wrong
 	Hint     string  `json:"hint,omitempty"` // what to do about it
+	// Missing: the account has no such object or property, so that every write of
+	// it is refused. Declared: it is one that `callsync setup` creates.
+	Missing  bool `json:"missing,omitempty"`
+	Declared bool `json:"declared,omitempty"`
 }
 
 func (p Problem) String() string {
@@ -73,7 +77,7 @@ func (c *checker) schema(object string, pos crm.Pos) *crm.Schema {
 	case err == nil:
 	case crm.KindOf(err) == crm.Permanent:
 		s = nil
-		c.report(Problem{Pos: pos, Object: object, Text: fmt.Sprintf("the CRM has no object %q", object), Hint: "objects are named as in the CRM's API"})
+		c.report(Problem{Pos: pos, Object: object, Missing: true, Text: fmt.Sprintf("the CRM has no object %q", object), Hint: "objects are named as in the CRM's API"})
 	default:
 		c.err = fmt.Errorf("reading the schema of %s: %w", object, err)
 		return nil
@@ -148,8 +152,9 @@ func (c *checker) property(s *crm.Schema, name string, pos crm.Pos) (crm.Propert
 	if p, ok := s.Properties[name]; ok {
 		return p, true
 	}
-	problem := Problem{Pos: pos, Object: s.Object, Property: name, Text: fmt.Sprintf("%s has no property %s", s.Object, name)}
+	problem := Problem{Pos: pos, Object: s.Object, Property: name, Missing: true, Text: fmt.Sprintf("%s has no property %s", s.Object, name)}
 	if c.declared[[2]string{s.Object, name}] || c.declared[[2]string{s.Object, strings.TrimSuffix(name, "__c")}] {
+		problem.Declared = true
 		problem.Hint = "the mapping declares it: `callsync setup` creates it"
 	} else {
 		problem.Hint = didYouMean(name, slices.Sorted(maps.Keys(s.Properties)))

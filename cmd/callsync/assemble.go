@@ -87,6 +87,9 @@ func assembleDestination(ctx context.Context, c config.Destination, journal stor
 	if d.mapping, err = newLiveMapping(ctx, c, journal, how.logger); err != nil && how.daemon {
 		return nil, err
 	}
+	if inspector, ok := d.crm.(crm.Inspector); ok && how.daemon {
+		d.mapping.account = inspector
+	}
 	o := sync.Options{
 		Name: c.Name, Type: c.Type, Journal: journal, Mapping: d.mapping.inForce,
 		Destination: d.crm, Logger: how.logger, BatchSize: c.BatchSize,
@@ -101,7 +104,8 @@ func assembleDestination(ctx context.Context, c config.Destination, journal stor
 	return d, nil
 }
 
-// checkMapping compares the mapping in force with the account's schema.
+// checkMapping compares the mapping in force with the account's schema. What
+// `callsync setup` creates is left to its plan.
 func (d *destination) checkMapping(ctx context.Context) ([]crm.Finding, error) {
 	m := d.mapping.current.Load()
 	inspector, ok := d.crm.(crm.Inspector)
@@ -112,12 +116,26 @@ func (d *destination) checkMapping(ctx context.Context) ([]crm.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(problems) == 0 {
-		return []crm.Finding{{Name: "mapping", OK: true, Text: m.Name() + " fits the account"}}, nil
-	}
+	doubts := d.mapping.doubtsOf(problems)
+	d.mapping.doubts.Store(&doubts)
 	var found []crm.Finding
+	if problem := d.mapping.problem.Load(); problem != nil {
+		found = append(found, crm.Finding{Name: "mapping", Text: fmt.Sprintf("the file is not in force, version %s is: %v", m.Version(), problem)})
+	}
+	fits, declared := true, 0
 	for _, p := range problems {
+		if p.Declared {
+			declared++
+			continue
+		}
+		fits = false
 		found = append(found, crm.Finding{Name: "mapping", Text: p.String()})
+	}
+	switch {
+	case fits && declared > 0:
+		found = append(found, crm.Finding{Name: "mapping", OK: true, Text: m.Name() + " fits the account, once `callsync setup` has created what it declares"})
+	case fits:
+		found = append(found, crm.Finding{Name: "mapping", OK: true, Text: m.Name() + " fits the account"})
 	}
 	return found, nil
 }

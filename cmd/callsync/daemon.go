@@ -114,7 +114,7 @@ func start(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *daemon
 		return nil, err
 	}
 	for _, dest := range d.parts.destinations {
-		if err := dest.mapping.keep(ctx); err != nil {
+		if err := dest.mapping.admit(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	gosync "sync"
 	"sync/atomic"
 	"time"
 
@@ -18,15 +20,30 @@ import (
 )
 
 // A liveMapping is the mapping of one destination, read again when its file
-// changes. A file that cannot be used leaves the last good version in force.
+// changes. A file that cannot be used, or names what the account does not have,
+// leaves the last good version in force.
 type liveMapping struct {
 	destination config.Destination
 	keeper      store.Keeper
 	log         *slog.Logger
+	account     crm.Inspector // whom a changed mapping is compared with; nil: nobody
 
 	current atomic.Pointer[mappings.Mapping]
-	problem atomic.Pointer[failure] // why the file's present content is not in force
+	problem atomic.Pointer[failure]  // why the file's present content is not in force
+	doubts  atomic.Pointer[[]string] // what the account may not take of the version in force
+
+	reloading gosync.Mutex
+	refused   string    // the version that the account has no place for; guarded by reloading
+	asked     time.Time // when the account said so
 }
+
+const (
+	// accountPatience is how long an edit waits for the account's description.
+	accountPatience = 5 * time.Second
+	// askAgain is how long the account's refusal of a version holds: what is
+	// missing may be created meanwhile.
+	askAgain = 30 * time.Second
+)
 
 type failure struct{ error }
 
@@ -124,6 +141,9 @@ func (l *liveMapping) info() admin.MappingInfo {
 	if err := l.problem.Load(); err != nil {
 		info.Problem = err.Error()
 	}
+	if doubts := l.doubts.Load(); doubts != nil {
+		info.Doubts = *doubts
+	}
 	return info
 }
 
@@ -144,27 +164,123 @@ func (l *liveMapping) compile(m admin.MappingSource) (sync.Mapping, error) {
 // reload reads the file again. changed is true when another version came into
 // force. The same mistake is reported once.
 func (l *liveMapping) reload(ctx context.Context) (changed bool, err error) {
+	l.reloading.Lock()
+	defer l.reloading.Unlock()
 	m, err := loadMapping(l.destination)
 	if err != nil {
-		if old := l.problem.Swap(&failure{err}); old != nil && old.Error() == err.Error() {
-			return false, nil
-		}
-		return false, err
+		return false, l.refuse(err)
 	}
-	mended := l.problem.Swap(nil) != nil
 	if old := l.current.Load(); old != nil && old.Version() == m.Version() {
-		if mended {
+		if l.problem.Swap(nil) != nil {
 			l.log.Info("the mapping file is in order again", "version", m.Version())
 		}
 		return false, nil
+	}
+	if l.refused == m.Version() && time.Since(l.asked) < askAgain {
+		return false, nil
+	}
+	doubts, err := l.compare(ctx, m)
+	if err != nil {
+		l.refused, l.asked = m.Version(), time.Now()
+		return false, l.refuse(err)
 	}
 	// First the journal, so that it knows every version that a call was synced by.
 	if err := l.put(ctx, m); err != nil {
 		l.problem.Store(&failure{err})
 		return false, err
 	}
+	l.problem.Store(nil)
+	l.doubts.Store(&doubts)
 	l.current.Store(m)
 	return true, nil
+}
+
+// forgetRefusal lets the next reload ask the account again.
+func (l *liveMapping) forgetRefusal() {
+	l.reloading.Lock()
+	l.refused = ""
+	l.reloading.Unlock()
+}
+
+// refuse notes why the file is not in force; nil when that is known.
+func (l *liveMapping) refuse(err error) error {
+	if old := l.problem.Swap(&failure{err}); old != nil && old.Error() == err.Error() {
+		return nil
+	}
+	return err
+}
+
+// admit does at the start what reload does later: a file that was changed while
+// no daemon ran comes into force unless the account has no place for it.
+func (l *liveMapping) admit(ctx context.Context) error {
+	m := l.current.Load()
+	if m == nil || l.destination.Mapping == "" || l.problem.Load() != nil {
+		return l.keep(ctx)
+	}
+	last, err := l.lastGood(ctx)
+	if err != nil {
+		return err
+	}
+	if last == nil || last.Version() == m.Version() {
+		return l.keep(ctx)
+	}
+	l.reloading.Lock()
+	defer l.reloading.Unlock()
+	doubts, err := l.compare(ctx, m)
+	if err != nil {
+		l.refused, l.asked = m.Version(), time.Now()
+		l.problem.Store(&failure{err})
+		l.current.Store(last)
+		return nil
+	}
+	l.doubts.Store(&doubts)
+	l.tellDoubts()
+	return l.keep(ctx)
+}
+
+// compare asks the account whether a mapping fits. The error is the account's
+// definite answer that something does not exist and is not for `callsync setup`
+// to create; all else leaves doubts. An account that does not answer keeps no
+// edit out of force.
+func (l *liveMapping) compare(ctx context.Context, m *mappings.Mapping) (doubts []string, err error) {
+	if l.account == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountPatience)
+	defer cancel()
+	problems, err := m.Check(ctx, l.account)
+	if err != nil {
+		return []string{"it was not compared with the account, `callsync check` does that: " + err.Error()}, nil
+	}
+	var missing []string
+	for _, p := range problems {
+		if p.Missing && !p.Declared {
+			missing = append(missing, p.String())
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("destinations.%s: mapping: %s", l.destination.Name, strings.Join(missing, "\n"))
+	}
+	return l.doubtsOf(problems), nil
+}
+
+// doubtsOf words problems that keep no mapping out of force.
+func (l *liveMapping) doubtsOf(problems []mappings.Problem) []string {
+	var doubts []string
+	for _, p := range problems {
+		if !p.Declared || !l.destination.AutoSetup {
+			doubts = append(doubts, p.String())
+		}
+	}
+	return doubts
+}
+
+func (l *liveMapping) tellDoubts() {
+	if doubts := l.doubts.Load(); doubts != nil {
+		for _, d := range *doubts {
+			l.log.Warn("the account may not take what the mapping writes", "problem", d)
+		}
+	}
 }
 
 // noMapping stands in where a file cannot be used and there never was another

@@ -160,7 +160,7 @@ func (l *liveMapping) folders() []string {
 	return slices.Compact(dirs)
 }
 
-func (l *liveMapping) reloadAndTell(ctx context.Context, observe func(destination string, err error)) {
+func (l *liveMapping) reloadAndTell(ctx context.Context, observe func(destination string, err error)) (changed bool) {
 	changed, err := l.reload(ctx)
 	switch {
 	case err != nil:
@@ -168,6 +168,8 @@ func (l *liveMapping) reloadAndTell(ctx context.Context, observe func(destinatio
 		observe(l.destination.Name, err)
 	case changed:
 		l.log.Info("the changed mapping is in force for the next calls; `callsync resync` applies it to earlier ones", "version", l.current.Load().Version())
+		l.tellDoubts()
 		observe(l.destination.Name, nil)
 	}
+	return changed
 }

@@ -183,7 +183,7 @@ func TestNewcomer(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if out := n.types(1, "check"); !strings.Contains(out, "`callsync setup` creates it") {
+	if out := n.types(1, "check"); !strings.Contains(out, "9 things are missing; `callsync setup` creates them") {
 		t.Errorf("check says\n%s", out)
 	}
 	n.types(0, "setup", "--yes")

@@ -109,6 +109,9 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 	if d.MappingFile.Problem != "" {
 		p.f("           %s\n", styled{"the file has changed and cannot be used: " + d.MappingFile.Problem, red})
 	}
+	for _, doubt := range d.MappingFile.Doubts {
+		p.f("           %s %s\n", styled{"warning:", yellow}, doubt)
+	}
 	if d.CRM.QuotaLimit > 0 {
 		p.f("  quota    %d of %d used today\n", d.CRM.QuotaUsed, d.CRM.QuotaLimit)
 	}

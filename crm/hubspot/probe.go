@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/callsync/callsync/crm"
@@ -33,8 +34,12 @@ func (p *Portal) Probe(ctx context.Context) ([]crm.Finding, error) {
 
 func (p *Portal) probeUnique(ctx context.Context, object string) (crm.Finding, error) {
 	finding := crm.Finding{Name: "unique properties on " + object}
-	err := p.createProbe(ctx, object)
+	err := p.createProbe(ctx, object, true)
 	if crm.KindOf(err) == crm.Permanent && err != nil {
+		if p.createProbe(ctx, object, false) != nil {
+			return finding, err // it is not about being unique
+		}
+		p.cleanUp(ctx, p.droppingProbe(object))
 		finding.Text = fmt.Sprintf("HubSpot refuses a unique property on %s; callsync looks its records up by search, once the search lag has passed", object)
 		return finding, p.remember(ctx, object, refusedUnique)
 	}
@@ -72,18 +77,22 @@ func (p *Portal) probeUnique(ctx context.Context, object string) (crm.Finding, e
 	return finding, p.remember(ctx, object, takesUnique)
 }
 
-func (p *Portal) createProbe(ctx context.Context, object string) error {
-	grouped, err := p.hasGroup(ctx, object)
-	if err == nil && !grouped {
-		err = p.createGroup(ctx, object)
-	}
+// createProbe creates the property in a group that is there, HubSpot's own if
+// setup has not been run: an archived group would be left otherwise, of which
+// HubSpot's properties guide does not say that its name can be used again.
+func (p *Portal) createProbe(ctx context.Context, object string, unique bool) error {
+	groups, err := p.groups(ctx, object)
 	if err != nil {
 		return err
 	}
-	return p.createProperty(ctx, object, define(crm.Property{
-		Name: probeProperty, Label: "callsync probe", Type: crm.TypeString, Unique: true,
+	d := define(crm.Property{
+		Name: probeProperty, Label: "callsync probe", Type: crm.TypeString, Unique: unique,
 		Description: "Created by `callsync check --live`, which removes it again.",
-	}))
+	})
+	if len(groups) > 0 && !slices.Contains(groups, groupName) {
+		d.GroupName = groups[0]
+	}
+	return p.createProperty(ctx, object, d)
 }
 
 func (p *Portal) createProbeRecord(ctx context.Context, object, value string) (string, error) {
@@ -107,7 +116,11 @@ func (p *Portal) removeProbe(ctx context.Context, object, value string) {
 	for _, r := range records {
 		p.cleanUp(ctx, p.archiving(object, string(r.ID)))
 	}
-	p.cleanUp(ctx, request{op: object + " properties archive", method: http.MethodDelete, path: p.paths.properties + object + "/" + probeProperty})
+	p.cleanUp(ctx, p.droppingProbe(object))
+}
+
+func (p *Portal) droppingProbe(object string) request {
+	return request{op: object + " properties archive", method: http.MethodDelete, path: p.paths.properties + object + "/" + probeProperty}
 }
 
 func (p *Portal) archiving(object, id string) request {

@@ -35,11 +35,11 @@ func (p *Portal) SetupPlan(ctx context.Context, declared []crm.Property) ([]crm.
 		if len(missing) == 0 {
 			continue
 		}
-		grouped, err := p.hasGroup(ctx, object)
+		groups, err := p.groups(ctx, object)
 		if err != nil {
 			return nil, err
 		}
-		if !grouped {
+		if !slices.Contains(groups, groupName) {
 			steps = append(steps, crm.SetupStep{Kind: "group", Object: object, Name: groupName, Text: fmt.Sprintf("property group %s on %s", groupName, object)})
 		}
 		for _, d := range missing {
@@ -102,7 +102,8 @@ func describeProperty(d crm.Property) string {
 	return fmt.Sprintf("%s property %s on %s", kind, d.Name, d.Object)
 }
 
-func (p *Portal) hasGroup(ctx context.Context, object string) (bool, error) {
+// groups names the property groups of an object type.
+func (p *Portal) groups(ctx context.Context, object string) ([]string, error) {
 	var list struct {
 		Results []struct {
 			Name     string `json:"name"`
@@ -110,14 +111,15 @@ func (p *Portal) hasGroup(ctx context.Context, object string) (bool, error) {
 		} `json:"results"`
 	}
 	if _, err := p.do(ctx, request{op: object + " groups list", method: http.MethodGet, path: p.paths.properties + object + "/groups"}, &list); err != nil {
-		return false, err
+		return nil, err
 	}
+	var names []string
 	for _, g := range list.Results {
-		if g.Name == groupName && !g.Archived {
-			return true, nil
+		if !g.Archived {
+			names = append(names, g.Name)
 		}
 	}
-	return false, nil
+	return names, nil
 }
 
 // Setup creates what a plan lists. A unique property that the portal refuses is

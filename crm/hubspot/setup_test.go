@@ -174,6 +174,9 @@ func TestProbe(t *testing.T) {
 		if n := p.count(object); n != 0 {
 			t.Errorf("%d records of the probe are left in %s", n, object)
 		}
+		if status := p.raw("GET", "/crm/v3/properties/"+object+"/groups/callsync", "", nil); status != 404 {
+			t.Errorf("a group of the probe's is left on %s", object)
+		}
 	}
 	if got := texts(p.plan()); !slices.Contains(got, "string property callsync_key on calls") || !slices.Contains(got, "unique string property callsync_key on tasks") {
 		t.Errorf("the plan after the probe: %v", got)
@@ -309,4 +312,19 @@ func TestRecordWithoutKeyFailsAlone(t *testing.T) {
 
 	p.raw("DELETE", "/crm/v3/properties/calls/callsync_key", "", nil)
 	asError(t, p.Write(t.Context(), []crm.Change{call(2, person)})[0], crm.NotReady)
+}
+
+// An account that takes no property at all teaches nothing about unique ones.
+func TestProbeRefusedForAnotherReason(t *testing.T) {
+	d := against(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			answer(200, `{"results":[{"name":"callinformation"}]}`)(w, r)
+			return
+		}
+		answer(400, `{"status":"error","category":"VALIDATION_ERROR","message":"the limit of custom properties is reached"}`)(w, r)
+	})
+	findings, err := d.(crm.Inspector).Probe(t.Context())
+	if len(findings) != 0 || crm.KindOf(err) != crm.Permanent || err == nil {
+		t.Errorf("%+v, %v", findings, err)
+	}
 }
