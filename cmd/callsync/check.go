@@ -35,6 +35,9 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	}
 	found, err := c.check(ctx, a)
 	if c.JSON {
+		if err != nil && !errors.Is(err, errSilent) { // told on standard error as well
+			found = append(found, checked{"check", crm.Finding{Name: "check", Text: err.Error()}})
+		}
 		if printing := a.out.json(found); printing != nil {
 			return printing
 		}
@@ -52,8 +55,12 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// check goes on as far as it makes sense. The error is for mistakes in files,
-// which have an exit code of their own.
+// errFiles ends a check that found mistakes in files, which have an exit code of
+// their own.
+var errFiles = usageError{errSilent}
+
+// check goes on as far as it makes sense. What it found is in the answer, also
+// when there is an error.
 func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 	found := []checked{}
 	add := func(what string, ok bool, text string) {
@@ -65,17 +72,19 @@ func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 	}
 	cfg, err := load()
 	if err != nil {
-		return found, err
+		add("configuration", false, err.Error())
+		return found, errFiles
 	}
 	add("configuration", true, cfg.File+" is in order")
 	for _, w := range cfg.Warnings {
 		add("configuration", true, "warning: "+w)
 	}
-	var broken error
+	broken := false
 	for _, name := range cfg.Names() {
 		m, err := loadMapping(cfg.Destinations[name])
 		if err != nil {
-			broken = errors.Join(broken, usageError{err})
+			broken = true
+			add("mapping", false, err.Error())
 			continue
 		}
 		add("mapping", true, fmt.Sprintf("%s is in order, version %s", m.Name(), m.Version()))
@@ -88,8 +97,11 @@ func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
 		}
 		found = append(found, tested...)
 	}
-	if broken != nil || c.Offline {
-		return found, broken
+	switch {
+	case broken:
+		return found, errFiles
+	case c.Offline:
+		return found, nil
 	}
 	if c.Alert {
 		found = append(found, testAlerts(ctx, cfg.Alerts)...)
