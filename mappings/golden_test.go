@@ -71,3 +71,38 @@ func golden(t *testing.T, file, got string) {
 		t.Errorf("%s differs (-want +got):\n%s", file, diff)
 	}
 }
+
+// HubSpot creates nobody without a name or an email. Of a caller of whom nothing
+// is known but the number, that has to do.
+func TestNamelessCallersHaveAFirstName(t *testing.T) {
+	m, err := mappings.Builtin("hubspot", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for payload, want := range map[string]string{
+		`"phoneNumber":"+15551234567"`:                                                         "+15551234567",
+		`"phoneNumber":"+15551234567","name":"  "`:                                             "+15551234567",
+		`"phoneNumber":"+15551234567","name":"Ada Lindqvist"`:                                  "Ada",
+		`"phoneNumber":"+15551234567","customInputVariables":{"email":"ada@example.com"}`:      "",
+		`"phoneNumber":"+15551234567","callResult":{"resultType":"Invalid Phone Number"}`:      "",
+		`"phoneNumber":"unknown","customInputVariables":{"email":"ada@example.com"},"name":""`: "",
+	} {
+		c, err := julian.Parse([]byte(`{"callId":"call.1",` + payload + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := m.Render(c, received)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range d.Person.Fields {
+			if f.Name == "firstname" {
+				got = f.Value.Text
+			}
+		}
+		if got != want {
+			t.Errorf("%s: the first name is %q, want %q", payload, got, want)
+		}
+	}
+}
