@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -79,6 +80,98 @@ func (w *replayWatch) follow(ctx context.Context, requested map[string]int) erro
 		case <-time.After(lookAgain):
 		}
 	}
+}
+
+// followCalls waits until calls that were asked for by name have been tried, and
+// says what came of each. It does not wait for a destination that rests.
+func (w *replayWatch) followCalls(ctx context.Context, s *session, ids []string, requested map[string]int) error {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(requested)), func(name string) bool { return requested[name] == 0 })
+	left, all := slices.Clone(ids), len(ids)
+	var failed error
+	for {
+		// First the phases: whoever rests afterwards was given a last chance.
+		status, err := w.ask(ctx)
+		var page admin.Calls
+		if err == nil {
+			page, err = s.Calls(ctx, admin.Selection{IDs: left})
+		}
+		if ctx.Err() != nil {
+			return w.leave(names)
+		}
+		if err != nil {
+			w.g.clear()
+			return fmt.Errorf("%w; what is left is synced when the daemon runs again", err)
+		}
+		left = left[:0:0]
+		var waitsFor []string
+		for _, call := range page.Calls {
+			if under := underWay(call, names); len(under) > 0 {
+				left = append(left, call.ID)
+				waitsFor = append(waitsFor, under...)
+				continue
+			}
+			w.g.clear()
+			failed = errors.Join(failed, printOutcome(w.a.out, call, names))
+		}
+		if len(left) == 0 {
+			return failed
+		}
+		if resting := restingOf(status, waitsFor); len(resting) > 0 {
+			w.g.clear()
+			w.a.out.f("%s; %s left, to be synced when it goes on\n", strings.Join(resting, "; "), count(len(left), "call"))
+			return failed
+		}
+		w.g.show("synced", all-len(left), all, "")
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// underWay names the destinations that have not tried a call yet.
+func underWay(call store.CallView, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return call.States[name].Status != store.Pending })
+}
+
+// restingOf says why destinations do not take anything now.
+func restingOf(s admin.Status, names []string) []string {
+	var resting []string
+	for _, d := range s.Destinations {
+		if slices.Contains(names, d.Destination) && d.Phase != sync.Running {
+			resting = append(resting, restText(d))
+		}
+	}
+	return resting
+}
+
+// printOutcome says where a call stands that has just been synced again. The
+// error is for a call that failed.
+func printOutcome(p *printer, call store.CallView, names []string) (err error) {
+	for _, name := range names {
+		state, ok := call.States[name]
+		if !ok {
+			continue
+		}
+		p.f("%s to %s: %s", styled{call.ID, bold}, name, statusText(state.Status))
+		if state.Status == store.Retrying && !state.Next.IsZero() {
+			p.f(", next attempt %s", ago(state.Next, now()))
+		}
+		p.f("\n")
+		if state.Reason != "" {
+			p.f("  %s\n", state.Reason)
+		}
+		if state.Problem != nil {
+			printProblem(p, state.Problem)
+		}
+		for _, warning := range state.Warnings {
+			p.f("  %s %s\n", styled{"warning:", yellow}, warning)
+		}
+		if state.Status == store.Failed {
+			err = errSilent
+		}
+	}
+	return err
 }
 
 // rests reports whether a phase ends only when somebody does something.

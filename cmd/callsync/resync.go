@@ -17,7 +17,7 @@ type resyncCmd struct {
 	Changed  bool     `help:"Only calls for which something would be sent, such as after a mapping edit."`
 	Force    bool     `help:"Write every property, also those that stand as callsync last wrote them."`
 	Recreate bool     `help:"Make anew what somebody deleted in the CRM."`
-	NoWait   bool     `help:"Do not watch; the daemon goes on by itself either way."`
+	NoWait   bool     `help:"Do not wait for the outcome; the daemon goes on by itself either way. With --json nothing is waited for."`
 }
 
 func (c *resyncCmd) Run(ctx context.Context, a *app) error {
@@ -72,7 +72,10 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 	switch {
 	case !answer.Daemon:
 		a.out.f("no daemon is running; they are synced when it starts\n")
-	case total > 0 && len(c.CallIDs) == 0 && !c.NoWait:
+	case total == 0 || c.NoWait:
+	case len(c.CallIDs) > 0:
+		return watch.followCalls(ctx, s, c.CallIDs, answer.Requested)
+	default:
 		return watch.follow(ctx, answer.Requested)
 	}
 	return nil
