@@ -73,14 +73,15 @@ func (w *world) copies(ctx context.Context, patterns []pattern, n int) error {
 	for range n {
 		w.copied++
 		sum := sha256.Sum256(fmt.Append(nil, w.copied))
+		hash, request := sha256.Sum256(sum[:]), sha256.Sum256(sum[1:])
 		p, id := patterns[w.copied%len(patterns)], "call."+hex.EncodeToString(sum[:12])
 		body := bytes.ReplaceAll(p.Body, []byte(p.Call.ID), []byte(id))
 		call := *p.call
 		call.CallID = id
 		g.Go(func() error {
 			_, err := w.journal.Deliver(deliveries, store.Delivery{
-				At: time.Now(), Peer: "203.0.113.7", RequestID: id[5:], Status: 200,
-				CallID: id, Size: len(body), Hash: hex.EncodeToString(sum[:]), Body: body, Call: &call,
+				At: time.Now(), Peer: "203.0.113.7", RequestID: hex.EncodeToString(request[:12]), Status: 200,
+				CallID: id, Size: len(body), Hash: hex.EncodeToString(hash[:]), Body: body, Call: &call,
 			})
 			return err
 		})

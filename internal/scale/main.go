@@ -88,11 +88,29 @@ func fill(ctx context.Context, path string, calls int) error {
 		if err := w.copies(ctx, patterns, n); err != nil {
 			return err
 		}
+		if err := w.pack(ctx); err != nil {
+			return err
+		}
 		peak = max(peak, anonymous(os.Getpid()))
 		fmt.Printf("\r%d calls, %s, %d MiB", done+n, time.Since(begin).Round(time.Second), peak>>20)
 	}
 	fmt.Printf("\nfilled in %s; at most %d MiB of memory of its own\n", time.Since(begin).Round(time.Second), peak>>20)
 	return w.measureSize(ctx)
+}
+
+// pack does what the daemon does with calls that are settled, without waiting for
+// an hour.
+func (w *world) pack(ctx context.Context) error {
+	for from := w.packed; ; {
+		out, err := w.journal.Pack(ctx, time.Now(), from)
+		if err != nil || out.Next == nil {
+			return err
+		}
+		if out.Calls > 0 {
+			w.packed = from
+		}
+		from = out.Next
+	}
 }
 
 // measureSize compares the file with the JSON that went in, before and after it

@@ -26,6 +26,7 @@ type world struct {
 	mapping *mappings.Mapping
 	crm     *instant
 	copied  int
+	packed  []byte // the place from which calls are not packed yet
 }
 
 func open(ctx context.Context, path string, seed uint64, people int) (*world, error) {

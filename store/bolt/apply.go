@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -60,6 +61,10 @@ type row struct {
 	value []byte
 }
 
+func (r row) equal(other row) bool {
+	return bytes.Equal(r.key, other.key) && bytes.Equal(r.value, other.value)
+}
+
 func prepareUpdate(destination string, u store.Update) (*changes, error) {
 	c := &changes{states: make(map[string][]byte), records: make(map[string][]row)}
 	ids := make(map[string]bool)
@@ -92,7 +97,7 @@ func prepareUpdate(destination string, u store.Update) (*changes, error) {
 			c.people = append(c.people, row{key: personKey(destination, ref)})
 			continue
 		}
-		value, err := encodeRow(p)
+		value, err := encodePerson(p)
 		if err != nil {
 			return nil, fmt.Errorf("what was applied to a person because of %s cannot be kept: %w", unkept(p), err)
 		}
@@ -183,7 +188,7 @@ func (t *tx) putIdentity(destination, k string, i store.Identity) error {
 			return err
 		}
 	}
-	value, err := encodeRow(i)
+	value, err := encodePerson(i)
 	if err != nil {
 		return err
 	}
@@ -240,7 +245,7 @@ func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 	if known || had && a.MovedTo.IsZero() {
 		b.Join(a)
 		b.MovedTo = crm.Ref{} // next is there, whatever an older note says
-		value, err := encodeRow(b)
+		value, err := encodePerson(b)
 		if err != nil {
 			return err
 		}
@@ -248,7 +253,7 @@ func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 			return err
 		}
 	}
-	note, err := encodeRow(store.Person{MovedTo: next})
+	note, err := encodePerson(store.Person{MovedTo: next})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (e *expectation) add(bucket []byte, k key) {
 func audit(t testing.TB, tx *bbolt.Tx) error {
 	want := &expectation{index: map[string]map[string]bool{}, counts: map[string]int64{}}
 	calls, in, bodies := 0, map[uint64]int{}, 0
-	r := reader{tx, &shelf{}}
+	r := reader{tx, &shelves{}}
 	for place := range r.places(nil) {
 		calls++
 		d, err := r.at(place)
@@ -63,8 +63,14 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 		}
 		if d.bundled != nil {
 			in[d.in]++
-			if k, _ := tx.Bucket(rowBucket).Cursor().Seek(d.key(key{rowBundled + 1})); bytes.HasPrefix(k, place) {
-				return fmt.Errorf("the call at %x is bundled, and has the row %q as well", place, k)
+			err := eachWithPrefix(tx.Bucket(rowBucket), place, func(k, _ []byte) error {
+				if kind := k[placeSize]; kind != rowBundled && kind != rowDelivery {
+					return fmt.Errorf("the call at %x is bundled, and has the row %q as well", place, k)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
 		} else if err := d.each(key{rowRevision}, func(_, value []byte) error {
 			if seq, _, _ := decodeRevision(value); d.body(seq) != nil {
@@ -78,11 +84,15 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(tx.Bucket(idBucket).Get(key{}.text(c.ID)), place) || !receivedAt(place).Equal(c.ReceivedAt) {
+		if !bytes.Equal(tx.Bucket(idBucket).Get([]byte(c.ID)), place) || !receivedAt(place).Equal(c.ReceivedAt.Truncate(time.Millisecond)) {
 			return fmt.Errorf("call %s is at %x, where nothing leads to", c.ID, place)
 		}
 		want.counts[string(key{countCalls})]++
-		want.add(kindBucket, kindKey(&c, place))
+		k, ok := r.kindKey(&c, place)
+		if !ok {
+			return fmt.Errorf("call %s is of no kind", c.ID)
+		}
+		want.add(kindBucket, k)
 		if _, err := d.newestBody(&c); err != nil {
 			return err
 		}
@@ -114,15 +124,23 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 	if n := tx.Bucket(idBucket).Stats().KeyN; n != calls {
 		return fmt.Errorf("%d callIds lead to %d calls", n, calls)
 	}
-	err = tx.Bucket(deliveryBucket).ForEach(func(k, value []byte) error {
+	last := key{}
+	err = r.eachLogged(nil, func(k, value []byte) error {
+		if bytes.Compare(k, last) <= 0 {
+			return fmt.Errorf("delivery %x is listed after %x", k, last)
+		}
+		last = bytes.Clone(k)
 		d, err := decodeDelivery(binary.BigEndian.Uint64(k), value)
 		if err != nil {
 			return err
 		}
-		want.add(verdictBucket, key{}.text(string(d.Verdict)).uint64(d.Seq))
+		if d.Verdict != store.Accepted {
+			want.add(verdictBucket, key{}.text(string(d.Verdict)).uint64(d.Seq))
+		}
 		want.counts[string(key{countVerdict}.text(string(d.Verdict)))]++
 		if d.CallID != "" {
-			if of, ok, err := r.find(d.CallID); err != nil || !ok || of.Get(deliveryKey(d.Seq)) == nil {
+			of, ok, err := r.find(d.CallID)
+			if w := of.deliveries(key{}.uint64(d.Seq + 1)); err != nil || !ok || w.rest == nil || binary.BigEndian.Uint64(w.rest) != d.Seq {
 				return fmt.Errorf("delivery %d is not listed under its call", d.Seq)
 			}
 		}

@@ -62,9 +62,9 @@ type Journal struct {
 	open sync.RWMutex
 	db   *bbolt.DB // nil while the file cannot be opened again
 	file *os.File  // the one db writes to
-	// shelf holds bundles of the open file. A commit that was undone may have made
-	// one under a number that is given again, so another file has another shelf.
-	shelf *shelf
+	// shelves hold bundles of the open file. A commit that was undone may have made
+	// one under a number that is given again, so a file opened anew has others.
+	shelves *shelves
 
 	queue  queue
 	wakers wakers
@@ -130,7 +130,7 @@ func (j *Journal) openDB() error {
 		if err != nil {
 			return err
 		}
-		j.db, j.shelf = db, &shelf{}
+		j.db, j.shelves = db, &shelves{}
 		if err := wholeFile(db, j.file); err != nil {
 			return err
 		}
@@ -260,7 +260,7 @@ func (j *Journal) view(ctx context.Context, f func(reader) error) error {
 			return unavailable(err)
 		}
 		defer t.Rollback()
-		return f(reader{t, j.shelf})
+		return f(reader{t, j.shelves})
 	})
 }
 

@@ -16,8 +16,8 @@ import (
 // kept once, and pages are filled up. A bundle never changes: to write to a call
 // it is first taken out, and what is left of its bundle makes a new one.
 //
-// In the bucket of rows such a call has the one row [rowBundled], which says
-// where it is. Indexes stay as they are.
+// In the bucket of rows such a call has the row [rowBundled], which says where it
+// is, and the deliveries that named it since. Indexes stay as they are.
 
 // A bundle is calls in the order of their places.
 type bundle []bundled
@@ -69,19 +69,20 @@ func packs(k key) bool { return k[0] == rowCall || k[0] == rowRecord || k[0] == 
 // come first, since rows repeat what they say.
 func (b bundle) encode() []byte {
 	var data []byte
-	rows := func(rows []row) {
-		data = binary.AppendUvarint(data, uint64(len(rows)))
-		for _, r := range rows {
-			data = append(binary.AppendUvarint(data, uint64(len(r.key))), r.key...)
-			data = append(binary.AppendUvarint(data, uint64(len(r.value))), r.value...)
-		}
-	}
 	for _, c := range b {
 		data = append(data, c.place...)
-		rows(c.bodies)
-		rows(c.rows)
+		data = appendRows(appendRows(data, c.bodies), c.rows)
 	}
 	return bundler.EncodeAll(data, []byte{zippedWith})
+}
+
+func appendRows(data []byte, rows []row) []byte {
+	data = binary.AppendUvarint(data, uint64(len(rows)))
+	for _, r := range rows {
+		data = append(binary.AppendUvarint(data, uint64(len(r.key))), r.key...)
+		data = append(binary.AppendUvarint(data, uint64(len(r.value))), r.value...)
+	}
+	return data
 }
 
 // bundler makes the frames of bundles. It takes twice the time that [encoder]
@@ -103,7 +104,7 @@ func (b bundle) size() (n int) {
 func decodeBundle(value []byte) (bundle, error) {
 	data, err := unpack(value)
 	if err != nil {
-		return nil, damaged(err)
+		return nil, err
 	}
 	r := bundleReader{rest: data}
 	var b bundle
@@ -149,40 +150,58 @@ func (r *bundleReader) take(n uint64) []byte {
 
 func (r *bundleReader) fail() {
 	if r.err == nil {
-		r.err = damaged(errors.New("a bundle of calls ends too soon"))
+		r.err = errors.New("it ends too soon")
 	}
 }
 
-// A shelf remembers the bundles that were read last: lists and bulk work read
-// their calls one after the other. It is safe for concurrent use, and so are the
+// Shelves remember what was read last from bundles: lists and bulk work read their
+// calls one after the other.
+type shelves struct {
+	calls shelf[bundle]
+	log   shelf[[]row]
+}
+
+// A shelf holds bundles by number. It is safe for concurrent use, and so are the
 // bundles, which nobody writes to.
-type shelf struct {
+type shelf[T any] struct {
 	mu    sync.Mutex
 	ids   []uint64 // the one used last is the last
-	known map[uint64]bundle
+	known map[uint64]T
 }
 
 const shelfSize = 4
 
-func (s *shelf) get(id uint64) (bundle, bool) {
+// read returns a bundle, and has it decoded if it is not on the shelf.
+func (s *shelf[T]) read(id uint64, decode func() (T, error)) (T, error) {
+	if b, ok := s.get(id); ok {
+		return b, nil
+	}
+	b, err := decode()
+	if err != nil {
+		return b, fmt.Errorf("bundle %d: %w", id, damaged(err))
+	}
+	s.put(id, b)
+	return b, nil
+}
+
+func (s *shelf[T]) get(id uint64) (b T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.known[id]
-	if ok {
+	if b, ok = s.known[id]; ok {
 		i := slices.Index(s.ids, id)
 		s.ids = append(slices.Delete(s.ids, i, i+1), id)
 	}
 	return b, ok
 }
 
-func (s *shelf) put(id uint64, b bundle) {
+func (s *shelf[T]) put(id uint64, b T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.known[id]; ok {
 		return
 	}
 	if s.known == nil {
-		s.known = map[uint64]bundle{}
+		s.known = map[uint64]T{}
 	}
 	if len(s.ids) == shelfSize {
 		delete(s.known, s.ids[0])
@@ -192,19 +211,9 @@ func (s *shelf) put(id uint64, b bundle) {
 	s.known[id] = b
 }
 
-// bundle reads a bundle.
+// bundle reads a bundle of calls.
 func (t reader) bundle(id uint64) (bundle, error) {
-	if b, ok := t.shelf.get(id); ok {
-		return b, nil
-	}
-	value := t.Bucket(bundleBucket).Get(key{}.uint64(id))
-	if value == nil {
-		return nil, damaged(fmt.Errorf("bundle %d is missing", id))
-	}
-	b, err := decodeBundle(value)
-	if err != nil {
-		return nil, fmt.Errorf("bundle %d: %w", id, err)
-	}
-	t.shelf.put(id, b)
-	return b, nil
+	return t.shelves.calls.read(id, func() (bundle, error) {
+		return decodeBundle(t.Bucket(bundleBucket).Get(key{}.uint64(id)))
+	})
 }

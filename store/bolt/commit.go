@@ -206,7 +206,7 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 		j.doubt = &doubt{panicked: errors.Is(err, store.ErrDamaged)}
 		return -1, unavailable(err)
 	}
-	t := &tx{reader: reader{b, &shelf{}}, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
+	t := &tx{reader: reader{b, &shelves{}}, journal: j, counts: map[string]*int64{}, woken: map[string]bool{}}
 	if tail := j.tail; tail != nil {
 		t.touched = touched{}
 		defer func() { tail.note(t.touched) }() // however it ends
@@ -346,6 +346,7 @@ type tx struct {
 	woken    map[string]bool   // destinations with something new to do
 	buckets  map[string]*bucket
 	loosened map[uint64][]key // the places of calls taken out of bundles, by bundle
+	struck   map[string]key   // the keys of log bundles, by seqs to strike from them
 	touched  touched          // what a compaction has to be told; nil when there is none
 	enrolled []string
 	asked    bool // enrolled was read
@@ -379,6 +380,9 @@ func (t *tx) counted(k key) int64 {
 // finish writes what was put off to the end of the transaction.
 func (t *tx) finish() error {
 	if err := t.rebundle(); err != nil {
+		return err
+	}
+	if err := t.rebundleLog(); err != nil {
 		return err
 	}
 	return t.flushCounts()

@@ -33,9 +33,9 @@ const (
 	fewKeys = 500
 	// catchUps bounds how often noted keys are copied before writes are held.
 	catchUps = 50
-	// compactFill leaves room for a key between others, so that the first writes
-	// after a compaction do not split every page.
-	compactFill = 0.9
+	// compactFill leaves room for a key or two between others, so that the first
+	// writes after a compaction do not split every page.
+	compactFill = 0.95
 )
 
 // compactGrow is by how many bytes the new file grows while rows are copied: what

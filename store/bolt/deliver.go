@@ -113,7 +113,7 @@ func (t *tx) deliver(p *parcel) (store.Receipt, error) {
 
 // receive decides what a well-formed delivery is, and keeps it if it is news.
 func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
-	d, known, err := t.open(p.CallID)
+	d, known, err := t.find(p.CallID)
 	if err != nil {
 		return "", 0, err
 	}
@@ -133,10 +133,16 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 		err = t.listDelivery(d, seq)
 		return store.Stale, current.Revision, err
 	}
+	if d, err = t.takeOut(d); err != nil {
+		return "", 0, err
+	}
 	next := p.call
 	next.ReceivedAt, next.Expired = current.ReceivedAt, current.Expired
 	next.Revision = current.Revision + 1
-	if err := t.reindex(kindBucket, kindKey(&current, d.place), kindKey(&next, d.place), nil); err != nil {
+	if err := t.unfileKind(&current, d.place); err != nil {
+		return "", 0, err
+	}
+	if err := t.fileKind(&next, d.place); err != nil {
 		return "", 0, err
 	}
 	return store.Revised, next.Revision, t.revise(d, seq, p, &next)
@@ -153,11 +159,11 @@ func (t *tx) acceptNew(seq uint64, p *parcel) error {
 	if err != nil {
 		return err
 	}
-	if err := ids.Put(key{}.text(p.CallID), d.place); err != nil {
+	if err := ids.Put([]byte(p.CallID), d.place); err != nil {
 		return err
 	}
 	t.count(key{countCalls}, 1)
-	if err := t.reindex(kindBucket, nil, kindKey(&p.call, d.place), nil); err != nil {
+	if err := t.fileKind(&p.call, d.place); err != nil {
 		return err
 	}
 	if err := t.keep(d, seq, p, 1, p.row); err != nil {
@@ -201,7 +207,8 @@ func (t *tx) keep(d dossier, seq uint64, p *parcel, revision int, row []byte) er
 	return t.listDelivery(d, seq)
 }
 
-// listDelivery lists a delivery under its call.
+// listDelivery lists a delivery under its call. A call that lies in a bundle need
+// not be taken out for it.
 func (t *tx) listDelivery(d dossier, seq uint64) error { return t.put(d, deliveryKey(seq), nil) }
 
 func (t *tx) eachDestination(f func(destination string) error) error {
@@ -244,8 +251,10 @@ func (t *tx) logDelivery(seq uint64, v store.Verdict, p *parcel) error {
 	if err := t.growing(deliveryBucket).Put(key{}.uint64(seq), value); err != nil {
 		return err
 	}
-	if err := t.growing(verdictBucket).Put(key{}.text(string(v)).uint64(seq), nil); err != nil {
-		return err
+	if v != store.Accepted {
+		if err := t.growing(verdictBucket).Put(key{}.text(string(v)).uint64(seq), nil); err != nil {
+			return err
+		}
 	}
 	t.count(key{countVerdict}.text(string(v)), 1)
 	return nil

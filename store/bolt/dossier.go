@@ -23,12 +23,12 @@ type dossier struct {
 // A reader finds dossiers in a transaction, for reading or writing.
 type reader struct {
 	*bbolt.Tx
-	shelf *shelf
+	shelves *shelves
 }
 
 // find returns the dossier of a call; ok is false when there is none.
 func (t reader) find(callID string) (d dossier, ok bool, err error) {
-	place := t.Bucket(idBucket).Get(key{}.text(callID))
+	place := t.Bucket(idBucket).Get([]byte(callID))
 	if place == nil {
 		return dossier{}, false, nil
 	}

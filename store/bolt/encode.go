@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,9 @@ const dictionaryID = 1
 // stay below it, and what is applied to a CRM, which repeats the call's words, is
 // above.
 const zipFrom = 400
+
+// zipPeopleFrom is the same for people and identities.
+const zipPeopleFrom = 64
 
 // maxUnpacked bounds what one value may unpack to, in bytes, whatever a damaged
 // frame claims.
@@ -72,8 +76,10 @@ func newDecoder() *zstd.Decoder {
 	return d
 }
 
-func pack(data []byte) []byte {
-	if len(data) >= zipFrom {
+func pack(data []byte) []byte { return packFrom(zipFrom, data) }
+
+func packFrom(size int, data []byte) []byte {
+	if len(data) >= size {
 		if out := packBody(data); len(out) <= len(data) {
 			return out
 		}
@@ -102,12 +108,20 @@ func unpack(value []byte) ([]byte, error) {
 	}
 }
 
-func encodeRow(v any) ([]byte, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
+func encodeRow(v any) ([]byte, error) { return encodeFrom(zipFrom, v) }
+
+// encodePerson is encodeRow for what is kept of people: such rows stay for good,
+// and are not bundled.
+func encodePerson(v any) ([]byte, error) { return encodeFrom(zipPeopleFrom, v) }
+
+func encodeFrom(size int, v any) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return pack(data), nil
+	return packFrom(size, bytes.TrimSuffix(out.Bytes(), []byte("\n"))), nil
 }
 
 func decodeRow(value []byte, v any) error {

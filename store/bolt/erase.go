@@ -117,7 +117,7 @@ func encodeKept(kept map[string]map[crm.Ref]store.Person) ([]row, error) {
 	var rows []row
 	for destination, people := range kept {
 		for ref, p := range people {
-			value, err := encodeRow(p)
+			value, err := encodePerson(p)
 			if err != nil {
 				return nil, err
 			}
@@ -171,10 +171,10 @@ func (t *tx) eraseCall(id string, out *store.Erased) error {
 			return err
 		}
 	}
-	if err := t.Bucket(idBucket).Delete(key{}.text(id)); err != nil {
+	if err := t.Bucket(idBucket).Delete([]byte(id)); err != nil {
 		return err
 	}
-	if err := t.Bucket(kindBucket).Delete(kindKey(&c, d.place)); err != nil {
+	if err := t.unfileKind(&c, d.place); err != nil {
 		return err
 	}
 	t.count(key{countCalls}, -1)
@@ -205,9 +205,9 @@ func (t *tx) dropBody(seq uint64, dropped *int) error {
 
 // eraseDelivery undoes [tx.logDelivery], and drops what is quarantined of it.
 func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
-	value := t.Bucket(deliveryBucket).Get(seq)
-	if value == nil {
-		return nil
+	value, err := t.logged(seq)
+	if err != nil || value == nil || t.struck[string(seq)] != nil {
+		return err
 	}
 	d, err := decodeDelivery(binary.BigEndian.Uint64(seq), value)
 	if err != nil {
@@ -222,11 +222,11 @@ func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
 		out.Bodies++
 	}
 	if d.CallID != "" {
-		of, ok, err := t.open(d.CallID)
+		of, ok, err := t.find(d.CallID)
 		if err != nil {
 			return err
 		}
-		if ok {
+		if ok { // a call in a bundle goes on listing it, which is not worth taking it out
 			if err := t.drop(of, deliveryKey(d.Seq)); err != nil {
 				return err
 			}
@@ -237,7 +237,7 @@ func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
 	}
 	t.count(key{countVerdict}.text(string(d.Verdict)), -1)
 	out.Deliveries++
-	return t.Bucket(deliveryBucket).Delete(seq)
+	return t.strike(seq)
 }
 
 func (t *tx) erasePerson(destination string, ref crm.Ref, out *store.Erased) error {

@@ -85,35 +85,29 @@ func decodeProgress(from []byte) (p progress, err error) {
 // the next time; nil when it met a row that is too young.
 func (t *tx) expireDeliveries(before time.Time, from []byte, limit int, dropped *int) ([]byte, error) {
 	var old [][]byte
-	c := t.Bucket(deliveryBucket).Cursor()
-	k, value := c.Seek(from)
-	for ; k != nil && limit > 0; k, value = c.Next() {
-		limit--
+	var next []byte
+	err := t.eachLogged(from, func(seq, value []byte) error {
 		r := keyReader(value)
 		if !r.time().Before(before) {
-			k = nil
-			break
+			return errPage
 		}
-		d, err := decodeDelivery(binary.BigEndian.Uint64(k), value)
+		if limit--; limit < 0 {
+			next = bytes.Clone(seq)
+			return errPage
+		}
+		d, err := decodeDelivery(binary.BigEndian.Uint64(seq), value)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if d.CallID != "" && d.Verdict != store.Rejected {
-			of, ok, err := t.find(d.CallID)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				if done, err := of.settled(); err != nil {
-					return nil, err
-				} else if !done {
-					continue
-				}
-			}
+		done, err := t.settledCall(d.CallID)
+		if done {
+			old = append(old, bytes.Clone(seq))
 		}
-		old = append(old, bytes.Clone(k))
+		return err
+	})
+	if err != nil && !errors.Is(err, errPage) {
+		return nil, err
 	}
-	next := bytes.Clone(k)
 	for _, seq := range old {
 		var e store.Erased
 		if err := t.eraseDelivery(seq, &e); err != nil {
@@ -122,6 +116,18 @@ func (t *tx) expireDeliveries(before time.Time, from []byte, limit int, dropped 
 		*dropped += e.Deliveries
 	}
 	return next, nil
+}
+
+// settledCall reports whether a call, if there is one, is settled.
+func (t reader) settledCall(callID string) (bool, error) {
+	if callID == "" {
+		return true, nil
+	}
+	d, ok, err := t.find(callID)
+	if err != nil || !ok {
+		return err == nil, err
+	}
+	return d.settled()
 }
 
 // expireBodies goes on at a place and returns the one to go on from the next

@@ -125,7 +125,7 @@ func after(prefix []byte) []byte {
 
 // A call's rows lie beside each other, under its place and a byte for their kind.
 const (
-	rowBundled  = 'b' // instead of all others: the call lies in a bundle
+	rowBundled  = 'b' // instead of all others but deliveries: the call lies in a bundle
 	rowCall     = 'c' // the call itself
 	rowDelivery = 'd' // + seq: the deliveries that named it
 	rowRecord   = 'k' // + destination + record key
@@ -146,33 +146,32 @@ func deliveryKey(seq uint64) key { return key{rowDelivery}.uint64(seq) }
 // A place is a call's number, which stands for its callId in all other keys. It
 // is made of the time at which the call was first received and of a count, so
 // that calls sort as they came in, and rows of calls that are worked on together
-// lie together.
+// lie together. It is in four keys of every call, and so kept short.
+const placeSize = 10 // six bytes of milliseconds since the year zero, four of the count
+
 const (
-	placeSize = 14
-	timeSize  = 9 // of it: seconds since year zero, nanoseconds
+	// yearZero is the start of the year 0 in milliseconds before 1970.
+	yearZero = 62167219200_000
+	// lastMilli is the last that a place has room for, in the year 8919: what is
+	// later still sorts there.
+	lastMilli = 1<<48 - 1
 )
 
-// yearZero is the year 0 in seconds before 1970.
-const yearZero = 62167219200
-
-// lastSecond is the last that a place has room for.
-const lastSecond = 1<<40 - 1
-
 func placeOf(received time.Time, count uint64) key {
-	return append(placesFrom(received).room(placeSize), byte(count>>32), byte(count>>24), byte(count>>16), byte(count>>8), byte(count))
+	return placesFrom(received).room(placeSize).uint32(uint32(count))
 }
 
-// placesFrom is what the places of calls received at t start with, and sorts
-// before them and behind all earlier ones.
+// placesFrom is what the places of calls received in the millisecond of t start
+// with, and sorts before them and behind all earlier ones.
 func placesFrom(t time.Time) key {
-	seconds := uint64(min(max(t.Unix()+yearZero, 0), lastSecond))
-	k := make(key, 0, placeSize+34)
-	return append(k, byte(seconds>>32)).uint32(uint32(seconds)).uint32(uint32(t.Nanosecond()))
+	milli := uint64(min(max(t.UnixMilli()+yearZero, 0), lastMilli))
+	k := make(key, 0, placeSize+38)
+	return append(k, byte(milli>>40), byte(milli>>32)).uint32(uint32(milli))
 }
 
-// receivedAt is the time in a place.
+// receivedAt is the millisecond in a place.
 func receivedAt(place []byte) time.Time {
 	r := keyReader(place)
-	seconds := int64(r.byte())<<32 | int64(r.uint32())
-	return time.Unix(seconds-yearZero, int64(r.uint32())).UTC()
+	milli := int64(r.byte())<<40 | int64(r.byte())<<32 | int64(r.uint32())
+	return time.UnixMilli(milli - yearZero).UTC()
 }

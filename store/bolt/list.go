@@ -3,7 +3,6 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"iter"
 	"slices"
@@ -25,7 +24,7 @@ const (
 // A backward walks the keys with a prefix from the last to the first.
 type backward struct {
 	cursor *bbolt.Cursor // nil: over left, from its end
-	left   [][]byte
+	left   []row
 	prefix []byte
 	width  int    // if above 0: of keys that share so many bytes after the prefix, only those bytes are shown
 	rest   []byte // the key without the prefix; nil at the end
@@ -76,9 +75,9 @@ func (w *backward) narrow(width int) {
 
 func (w *backward) next() {
 	if w.cursor == nil {
-		w.rest, w.left = nil, w.left[:max(len(w.left)-1, 0)]
-		if len(w.left) > 0 {
-			w.rest = w.left[len(w.left)-1]
+		w.rest, w.value = nil, nil
+		if n := len(w.left); n > 0 {
+			w.rest, w.value, w.left = w.left[n-1].key, w.left[n-1].value, w.left[:n-1]
 		}
 		return
 	}
@@ -86,101 +85,6 @@ func (w *backward) next() {
 		w.cursor.Seek(append(bytes.Clone(w.prefix), w.rest...)) // the first of those just shown
 	}
 	w.set(w.cursor.Prev())
-}
-
-// deliveries walks the seqs of a call's deliveries.
-func (d dossier) deliveries(below []byte) *backward {
-	if d.bundled == nil {
-		return newBackward(d.rows, d.key(key{rowDelivery}), below)
-	}
-	w := &backward{}
-	_ = d.each(key{rowDelivery}, func(seq, _ []byte) error {
-		if below == nil || bytes.Compare(seq, below) < 0 {
-			w.left = append(w.left, seq)
-		}
-		return nil
-	})
-	w.left = append(w.left, nil)
-	w.next()
-	return w
-}
-
-// Deliveries implements [store.Reader].
-func (j *Journal) Deliveries(ctx context.Context, f store.DeliveryFilter) iter.Seq2[store.Delivery, error] {
-	return func(yield func(store.Delivery, error) bool) {
-		var below []byte
-		if f.Before > 0 {
-			below = key{}.uint64(f.Before)
-		}
-		left := f.Limit
-		for {
-			page, more, err := j.deliveryPage(ctx, f, below, left)
-			if err != nil {
-				yield(store.Delivery{}, err)
-				return
-			}
-			for _, d := range page {
-				if !yield(d, nil) {
-					return
-				}
-			}
-			left -= len(page)
-			if more == nil || f.Limit > 0 && left <= 0 {
-				return
-			}
-			below = more
-		}
-	}
-}
-
-// deliveryPage returns deliveries below a key, at most limit if that is above
-// zero, and the key to go on from; nil when that was all.
-func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, below []byte, limit int) (page []store.Delivery, more []byte, err error) {
-	hits := pageHits
-	if limit > 0 {
-		hits = min(hits, limit)
-	}
-	err = j.view(ctx, func(t reader) error {
-		log := t.Bucket(deliveryBucket)
-		var w *backward
-		switch {
-		case f.CallID != "":
-			d, ok, err := t.find(f.CallID)
-			if err != nil || !ok {
-				return err
-			}
-			w = d.deliveries(below)
-		case f.Verdict != "":
-			w = newBackward(t.Bucket(verdictBucket), key{}.text(string(f.Verdict)), below)
-		default:
-			w = newBackward(log, nil, below)
-		}
-		for rows := 0; w.rest != nil; w.next() {
-			if rows++; rows > pageRows || len(page) == hits {
-				return nil
-			}
-			more = bytes.Clone(w.rest)
-			value := w.value
-			if len(value) == 0 {
-				value = log.Get(w.rest)
-			}
-			r := keyReader(value)
-			if at := r.time(); !within(at, f.Since, f.Until) {
-				continue
-			}
-			if f.Verdict != "" && f.Verdict != store.Verdict(r.text()) {
-				continue
-			}
-			d, err := decodeDelivery(binary.BigEndian.Uint64(w.rest), value)
-			if err != nil {
-				return err
-			}
-			page = append(page, d)
-		}
-		more = nil
-		return nil
-	})
-	return page, more, err
 }
 
 func within(t, since, until time.Time) bool {
@@ -196,7 +100,7 @@ func (j *Journal) Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store
 	return func(yield func(store.CallView, error) bool) {
 		var below []byte
 		if !f.Until.IsZero() {
-			below = placesFrom(f.Until)
+			below = placesFrom(f.Until.Add(time.Millisecond)) // viewCall leaves out what is in excess
 		}
 		left := f.Limit
 		for {
@@ -236,7 +140,7 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 				return nil
 			}
 			more = bytes.Clone(rest)
-			if receivedAt(more).Before(f.Since) {
+			if receivedAt(more).Before(f.Since.Truncate(time.Millisecond)) {
 				more = nil
 				return nil
 			}

@@ -60,7 +60,7 @@ func indexKinds(t *bbolt.Tx) (bool, error) {
 		if ok, err := load(calls, key{}.text(id).byte(rowCall), &c); err != nil || !ok {
 			return err
 		}
-		return kinds.Put(kindPrefix(c.AgentID, string(c.ResultType)).time(received).text(id), nil)
+		return kinds.Put(key{}.text(c.AgentID).text(string(c.ResultType)).time(received).text(id), nil)
 	})
 }
 
@@ -92,15 +92,31 @@ func placeCalls(portion int) migration {
 	}
 }
 
-// renewIndexes makes those that are to have places in their keys anew.
+// renewIndexes makes those that are to have places in their keys anew, and leaves
+// the deliveries that were accepted out of the one by verdict.
 func renewIndexes(t *bbolt.Tx) error {
-	indexes := [][]byte{kindBucket, dueBucket, statusBucket, unservedBucket}
+	var verdicts [][]byte
+	accepted := key{}.text(string(store.Accepted))
+	err := t.Bucket(verdictBucket).ForEach(func(k, _ []byte) error {
+		if !bytes.HasPrefix(k, accepted) {
+			verdicts = append(verdicts, bytes.Clone(k))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	indexes := [][]byte{kindBucket, dueBucket, statusBucket, unservedBucket, verdictBucket}
 	for _, name := range indexes {
 		if err := t.DeleteBucket(name); err != nil {
 			return err
 		}
 	}
-	return createAll(t, append(indexes, idBucket, rowBucket, bundleBucket)...)
+	err = createAll(t, append(indexes, idBucket, kindNameBucket, rowBucket, bundleBucket, logBundleBucket)...)
+	for _, k := range verdicts {
+		err = errors.Join(err, t.Bucket(verdictBucket).Put(k, nil))
+	}
+	return err
 }
 
 func placeCall(t *bbolt.Tx, id string) error {
@@ -115,7 +131,7 @@ func placeCall(t *bbolt.Tx, id string) error {
 		return err
 	}
 	place := placeOf(c.ReceivedAt, count)
-	if err := ids.Put(prefix, place); err != nil {
+	if err := ids.Put([]byte(id), place); err != nil {
 		return err
 	}
 	var moved [][]byte
@@ -131,7 +147,8 @@ func placeCall(t *bbolt.Tx, id string) error {
 			return err
 		}
 	}
-	if err := t.Bucket(kindBucket).Put(kindKey(&c, place), nil); err != nil {
+	x := &tx{reader: reader{Tx: t}}
+	if err := x.fileKind(&c, place); err != nil {
 		return err
 	}
 	states, err := dossier{place: place, rows: rows}.states()

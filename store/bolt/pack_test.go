@@ -37,19 +37,9 @@ func (e *eager) pack() {
 	}
 }
 
-func (e *eager) Deliver(ctx context.Context, d store.Delivery) (store.Receipt, error) {
-	defer e.pack()
-	return e.Journal.Deliver(ctx, d)
-}
-
 func (e *eager) Apply(ctx context.Context, destination string, u store.Update) error {
 	defer e.pack()
 	return e.Journal.Apply(ctx, destination, u)
-}
-
-func (e *eager) Request(ctx context.Context, destination string, ids []string, r store.Request) (int, error) {
-	defer e.pack()
-	return e.Journal.Request(ctx, destination, ids, r)
 }
 
 func (e *eager) Erase(ctx context.Context, x store.Erasure) (store.Erased, error) {

@@ -21,10 +21,12 @@ var (
 	bodyBucket       = []byte("body")       // seq of the delivery that brought it: packed body
 	quarantineBucket = []byte("quarantine") // seq of the delivery: packed body
 	deliveryBucket   = []byte("delivery")   // seq: time, row
-	verdictBucket    = []byte("verdict")    // index: verdict, seq
-	kindBucket       = []byte("kind")       // index: agent, result, place
+	logBundleBucket  = []byte("logbundle")  // seq of the first delivery: older rows of the log, see log.go
+	verdictBucket    = []byte("verdict")    // index: verdict, seq, but for those accepted
+	kindBucket       = []byte("kind")       // index: number of the kind, place
+	kindNameBucket   = []byte("kindname")   // agent, result: number of the kind
 	dueBucket        = []byte("due")        // index: destination, lane, next, place: callID
-	statusBucket     = []byte("status")     // index: destination, status, place
+	statusBucket     = []byte("status")     // index: destination, letter of the status, place
 	unservedBucket   = []byte("unserved")   // index: destination, since, place
 	identityBucket   = []byte("identity")   // destination, identity key: row
 	ownerBucket      = []byte("owner")      // index: destination, object, id, identity key

@@ -97,7 +97,26 @@ func duePrefix(destination string, lane store.Lane) key {
 }
 
 func statusPrefix(destination string, s store.Status) key {
-	return key{}.text(destination).text(string(s))
+	return key{}.text(destination).byte(statusLetter(s))
+}
+
+// statusLetter stands for a status in an index.
+func statusLetter(s store.Status) byte {
+	switch s {
+	case store.Pending:
+		return 'p'
+	case store.Synced:
+		return 's'
+	case store.Waiting:
+		return 'w'
+	case store.Retrying:
+		return 'r'
+	case store.Failed:
+		return 'f'
+	case store.Skipped:
+		return 'k'
+	}
+	return '?' // nothing else is ever asked for
 }
 
 func stateCounter(destination string, s store.Status) key {
