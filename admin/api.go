@@ -129,9 +129,23 @@ type Revision struct {
 type CallAt struct {
 	Destination string `json:"destination"`
 	store.State
+	// Hold is why a call that is pending or retrying has not been synced yet.
+	Hold    *Hold          `json:"hold,omitempty"`
 	Records []store.Record `json:"records"`
 	// Contact is what was last applied to the call's person, by all their calls.
 	Contact map[string]store.Applied `json:"contact,omitempty"`
+}
+
+// A Hold is what a call on its way waits for. Phase and what follows it are the
+// destination's, when it is the destination that rests.
+type Hold struct {
+	Text   string        `json:"text"` // "hubspot is paused", "the CRM refuses the credentials"
+	Phase  sync.Phase    `json:"phase,omitempty"`
+	Reason string        `json:"reason,omitempty"` // a person's words, or the CRM's
+	Hint   string        `json:"hint,omitempty"`   // what to do
+	Kind   crm.ErrorKind `json:"kind,omitempty"`
+	Since  time.Time     `json:"since,omitzero"`
+	Until  time.Time     `json:"until,omitzero"` // when it goes on by itself
 }
 
 // Explained is how one destination's mapping reads a call.

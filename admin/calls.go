@@ -116,7 +116,7 @@ func (s *Server) call(r *http.Request) (any, error) {
 		return nil, err
 	}
 	for _, w := range views {
-		at := CallAt{Destination: w.Destination, State: w.State, Records: []store.Record{}}
+		at := CallAt{Destination: w.Destination, State: w.State, Hold: s.hold(w.Destination, w.State), Records: []store.Record{}}
 		for _, rec := range w.Records {
 			at.Records = append(at.Records, rec)
 		}

@@ -79,8 +79,9 @@ func pausedHealth(p pause) Health {
 	return Health{Phase: Paused, Reason: reason, Hint: "`callsync unpause` lets it go on", Since: p.Since}
 }
 
-// restore takes up a pause from before a restart.
-func (l *Loop) restore(ctx context.Context) error {
+// Restore takes up a pause from before a restart, as Run does; it is for loops
+// that are only asked.
+func (l *Loop) Restore(ctx context.Context) error {
 	text, err := l.journal.Get(ctx, l.pauseName())
 	if err != nil || text == "" {
 		return err

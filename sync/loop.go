@@ -130,7 +130,7 @@ const (
 // Run takes due calls until ctx ends, then finishes the batch in flight. It
 // returns an error only when the journal fails for good.
 func (l *Loop) Run(ctx context.Context) error {
-	if err := l.restore(ctx); err != nil {
+	if err := l.Restore(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}

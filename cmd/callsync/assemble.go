@@ -101,6 +101,9 @@ func assembleDestination(ctx context.Context, c config.Destination, journal stor
 		o.Observe = how.metrics.Round
 	}
 	d.loop = sync.New(o)
+	if !how.daemon {
+		return d, d.loop.Restore(ctx)
+	}
 	return d, nil
 }
 

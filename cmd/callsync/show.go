@@ -134,6 +134,9 @@ func printCallAt(p *printer, d admin.CallDetail, c admin.CallAt) {
 	if c.Problem != nil {
 		printProblem(p, c.Problem)
 	}
+	if c.Hold != nil {
+		printHold(p, c.Hold)
+	}
 	if !c.Next.IsZero() {
 		p.f("  next attempt %s (%s)\n", at(c.Next), ago(c.Next, now()))
 	}
@@ -145,6 +148,23 @@ func printCallAt(p *printer, d admin.CallDetail, c admin.CallAt) {
 	}
 	for _, r := range c.Records {
 		printRecord(p, r)
+	}
+}
+
+// printHold says what a call waits for.
+func printHold(p *printer, h *admin.Hold) {
+	p.f("  waits: %s", styled{h.Text, yellow})
+	if !h.Since.IsZero() {
+		p.f(", since %s", at(h.Since))
+	}
+	p.f("\n")
+	for _, text := range []string{h.Reason, h.Hint} {
+		if text != "" {
+			p.f("    %s\n", text)
+		}
+	}
+	if h.Phase != "" && !h.Until.IsZero() {
+		p.f("    goes on by itself %s\n", ago(h.Until, now()))
 	}
 }
 
