@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,11 +18,12 @@ import (
 // eager packs whatever is settled as soon as it is, into small bundles.
 type eager struct {
 	*Journal
-	t testing.TB
+	t          testing.TB
+	deliveries atomic.Int64
 }
 
 func openEager(t testing.TB, path string) store.Journal {
-	return &eager{openPath(t, path, Options{bundle: 3000}), t}
+	return &eager{Journal: openPath(t, path, Options{bundle: 3000}), t: t}
 }
 
 func (e *eager) pack() {
@@ -35,6 +37,14 @@ func (e *eager) pack() {
 			return
 		}
 	}
+}
+
+// Deliver packs, but for a test that makes thousands of calls not every time.
+func (e *eager) Deliver(ctx context.Context, d store.Delivery) (store.Receipt, error) {
+	if n := e.deliveries.Add(1); n < 100 || n%100 == 0 {
+		defer e.pack()
+	}
+	return e.Journal.Deliver(ctx, d)
 }
 
 func (e *eager) Apply(ctx context.Context, destination string, u store.Update) error {
@@ -103,6 +113,111 @@ func TestPacking(t *testing.T) {
 	}
 	if n := packed(t, j); n == 0 {
 		t.Error("what was taken out is not packed again")
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	auditFile(t, path)
+}
+
+// A call that lies in a bundle may be delivered, listed, corrected, erased and
+// forgotten in part, like any other.
+func TestPackedCalls(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "callsync.db")
+	j := openPath(t, path, Options{bundle: 4000})
+	if err := j.Enroll(t.Context(), []string{"hubspot", "salesforce"}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		deliverTest(t, j, fmt.Sprintf("call%02d", i))
+	}
+	settle(t, j)
+	if n := packed(t, j); n < 25 {
+		t.Fatalf("%d calls were packed", n)
+	}
+	deliver := func(id, body string, want store.Verdict) {
+		t.Helper()
+		r, err := j.Deliver(t.Context(), testDelivery(id, []byte(body)))
+		if err != nil || r.Verdict != want {
+			t.Errorf("%s: %v, %v, want %s", id, r.Verdict, err, want)
+		}
+	}
+	listed := func(f store.DeliveryFilter) (n int) {
+		t.Helper()
+		for _, err := range j.Deliveries(t.Context(), f) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	in := func(id string) (bundled bool) {
+		t.Helper()
+		err := j.view(t.Context(), func(r reader) error {
+			d, err := r.known(id)
+			bundled = d.bundled != nil
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bundled
+	}
+	first := `{"callId":"call03"}`
+	deliver("call03", first, store.Duplicate)
+	deliver("call03", first, store.Duplicate)
+	if !in("call03") || listed(store.DeliveryFilter{CallID: "call03"}) != 3 {
+		t.Errorf("a repetition took the call out, or is not listed: %d deliveries", listed(store.DeliveryFilter{CallID: "call03"}))
+	}
+	deliver("call03", `{"callId":"call03","summary":"corrected"}`, store.Revised)
+	deliver("call03", first, store.Stale)
+	if in("call03") || listed(store.DeliveryFilter{CallID: "call03"}) != 5 {
+		t.Errorf("after a correction: %d deliveries", listed(store.DeliveryFilter{CallID: "call03"}))
+	}
+	if r, err := j.Revisions(t.Context(), "call03"); err != nil || len(r) != 2 || string(r[0].Body) != first {
+		t.Errorf("revisions: %v, %v", r, err)
+	}
+	deliver("call04", `{"callId":"call04"}`, store.Duplicate)
+	settle(t, j)
+	packed(t, j)
+	if !in("call03") || listed(store.DeliveryFilter{CallID: "call03"}) != 5 || listed(store.DeliveryFilter{CallID: "call04"}) != 2 {
+		t.Error("packed again, deliveries are missing")
+	}
+	if n := listed(store.DeliveryFilter{Verdict: store.Duplicate}); n != 3 {
+		t.Errorf("%d repetitions are listed", n)
+	}
+	if n := listed(store.DeliveryFilter{Verdict: store.Accepted, Limit: 25}); n != 25 {
+		t.Errorf("%d accepted deliveries are listed", n)
+	}
+
+	out, err := j.Erase(t.Context(), store.Erasure{Calls: []string{"call03", "call04"}})
+	if want := (store.Erased{Calls: 2, Bodies: 3, Deliveries: 7, States: 4}); err != nil || out != want {
+		t.Errorf("erased %+v, %v, want %+v", out, err, want)
+	}
+	if n := listed(store.DeliveryFilter{}); n != 28 {
+		t.Errorf("%d deliveries are left", n)
+	}
+	expired := store.Expired{Next: []byte{}}
+	for from := []byte(nil); expired.Next != nil; from = expired.Next {
+		step, err := j.Expire(t.Context(), store.Expiry{Deliveries: time.Now(), Bodies: time.Now(), Limit: 3, From: from})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expired = store.Expired{Bodies: expired.Bodies + step.Bodies, Deliveries: expired.Deliveries + step.Deliveries, Next: step.Next}
+	}
+	if expired.Bodies != 28 || expired.Deliveries != 28 {
+		t.Errorf("expired: %+v", expired)
+	}
+	if n := listed(store.DeliveryFilter{CallID: "call05"}); n != 0 {
+		t.Errorf("%d deliveries of a call are listed that the log has no more", n)
+	}
+	packed(t, j)
+	if c, err := j.Call(t.Context(), "call05"); err != nil || c.HasBody() || !in("call05") {
+		t.Errorf("a call without its body: %+v, %v", c, err)
+	}
+	if _, _, err := j.Compact(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
