@@ -59,10 +59,22 @@ func (c *callsCmd) Run(ctx context.Context, a *app) error {
 		a.out.f("no calls\n")
 		return nil
 	}
-	names := s.cfg.Names()
+	callTable(answer.Calls, s.cfg.Names()).print(a.out)
+	if answer.More {
+		a.out.f("… there are more: --limit, --since and --until choose which\n")
+	}
+	if s := store.Status(c.State); s == store.Failed || s == store.Retrying {
+		printCauses(a.out, answer.Calls, s)
+	}
+	return nil
+}
+
+// callTable lists calls with where they stand at each destination.
+func callTable(calls []store.CallView, names []string) *table {
 	t := newTable(append([]string{"received", "call", "result", "direction", "agent"}, names...)...)
 	t.dispensable = []int{4, 3}
-	for _, call := range answer.Calls {
+	t.least = map[int]int{0: whole, 1: whole, 2: len("Goal Completed"), 4: whole}
+	for _, call := range calls {
 		row := []any{minute(call.ReceivedAt), call.ID, resultOf(call.Call), orDash(call.Direction), orDash(call.AgentID)}
 		for _, name := range names {
 			state, ok := call.States[name]
@@ -74,14 +86,7 @@ func (c *callsCmd) Run(ctx context.Context, a *app) error {
 		}
 		t.row(row...)
 	}
-	t.print(a.out)
-	if answer.More {
-		a.out.f("… there are more: --limit, --since and --until choose which\n")
-	}
-	if s := store.Status(c.State); s == store.Failed || s == store.Retrying {
-		printCauses(a.out, answer.Calls, s)
-	}
-	return nil
+	return t
 }
 
 // A cause is why calls did not get through to a destination.
@@ -188,7 +193,9 @@ func (c *deliveriesCmd) Run(ctx context.Context, a *app) error {
 func deliveryTable(deliveries []store.Delivery) *table {
 	t := newTable("#", "received", "verdict", "http", "size", "call", "from", "reason")
 	t.right[0], t.right[4] = true, true
-	t.dispensable = []int{6, 4}
+	t.dispensable = []int{6, 4, 3, 7}
+	// The time can do without its seconds.
+	t.least = map[int]int{0: whole, 1: len("2006-01-02 15:04…") - len("…") + 1, 2: whole, 5: whole, 7: 20}
 	for _, d := range deliveries {
 		t.row(number(d.Seq), at(d.At), verdictText(d.Verdict), number(d.Status), size(int64(d.Size)), orDash(d.CallID), orDash(d.Peer), d.Reason)
 	}

@@ -94,6 +94,25 @@ func (p *printer) harmless(arg any) any {
 	}
 }
 
+// wrap prints text after a prefix, on a terminal in as many lines as it needs,
+// those after the first as far to the right.
+func (p *printer) wrap(prefix string, s styled) {
+	if p.width == 0 {
+		p.f("%s%s\n", prefix, s)
+		return
+	}
+	hang := strings.Repeat(" ", columns(prefix))
+	line := ""
+	for _, word := range strings.Fields(clean(s.text)) {
+		if line != "" && columns(prefix)+columns(line)+1+columns(word) > p.width {
+			p.f("%s%s\n", prefix, styled{line, s.c})
+			prefix, line = hang, ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	p.f("%s%s\n", prefix, styled{line, s.c})
+}
+
 // list prints items with commas between them, on as many indented lines as they
 // need.
 func (p *printer) list(items []string) {

@@ -76,7 +76,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 			t.Errorf("not aligned:\n%s", b.String())
 		}
 	}
-	wide.dispensable = []int{2}
+	wide.dispensable, wide.least = []int{2}, map[int]int{1: 30}
 	var narrow bytes.Buffer
 	wide.print(&printer{w: &narrow, width: 40})
 	if strings.Contains(narrow.String(), "1234") {

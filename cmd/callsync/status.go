@@ -32,15 +32,21 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 
 func printStatus(p *printer, s admin.Status) {
 	if s.Daemon {
-		p.f("%s, callsync %s, up %s", styled{"running", green}, s.Build.Version, span(now().Sub(s.Started)))
+		up := fmt.Sprintf(", callsync %s, up %s", s.Build.Version, span(now().Sub(s.Started)))
+		p.f("%s%s", styled{"running", green}, up)
 		if len(s.Receivers) > 0 {
-			p.f(", deliveries at %s", strings.Join(s.Receivers, ", "))
+			where := "deliveries at " + strings.Join(s.Receivers, ", ")
+			if p.width > 0 && columns("running"+up+", "+where) > p.width {
+				p.f(",\n%s", where)
+			} else {
+				p.f(", %s", where)
+			}
 		}
 		p.f("\n")
 	} else {
 		p.f("%s: this is what the journal says; nothing is received or synced\n", styled{"no daemon is running", yellow})
 	}
-	p.f("journal: %s, %s", count(s.Journal.Calls, "call"), size(s.Journal.Bytes))
+	journal := fmt.Sprintf("%s, %s", count(s.Journal.Calls, "call"), size(s.Journal.Bytes))
 	var verdicts []string
 	for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
 		if n := s.Journal.Deliveries[v]; n > 0 {
@@ -48,9 +54,9 @@ func printStatus(p *printer, s admin.Status) {
 		}
 	}
 	if len(verdicts) > 0 {
-		p.f("; deliveries: %s", strings.Join(verdicts, ", "))
+		journal += "; deliveries: " + strings.Join(verdicts, ", ")
 	}
-	p.f("\n")
+	p.wrap("journal: ", styled{journal, plain})
 	if s.Journal.DiskSize > 0 {
 		p.f("disk: %s free of %s\n", size(s.Journal.DiskFree), size(s.Journal.DiskSize))
 	}
@@ -61,7 +67,8 @@ func printStatus(p *printer, s admin.Status) {
 		printDestination(p, d, s.Daemon)
 	}
 	if s.Daemon && !s.Ready {
-		p.f("\n%s %s\n", styled{"not ready:", red}, strings.Join(s.Reasons, "; "))
+		p.f("\n")
+		p.wrap("not ready: ", styled{strings.Join(s.Reasons, "; "), red})
 	}
 }
 
@@ -78,10 +85,10 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 	}
 	p.f("\n")
 	if d.Reason != "" {
-		p.f("  %s\n", styled{d.Reason, yellow})
+		p.wrap("  ", styled{d.Reason, yellow})
 	}
 	if d.Hint != "" {
-		p.f("  %s\n", d.Hint)
+		p.wrap("  ", styled{d.Hint, plain})
 	}
 	if d.Phase != sync.Running && !d.Until.IsZero() {
 		p.f("  goes on by itself %s\n", ago(d.Until, now()))
@@ -95,7 +102,7 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 	if len(states) == 0 {
 		states = []string{"none yet"}
 	}
-	p.f("  calls    %s\n", strings.Join(states, ", "))
+	p.wrap("  calls    ", styled{strings.Join(states, ", "), plain})
 	if d.Backlog.Replay > 0 {
 		p.f("  replay   %s to sync again, behind new ones\n", count(d.Backlog.Replay, "call"))
 	}
@@ -105,12 +112,12 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 	if !d.LastSync.IsZero() {
 		p.f("  synced   %s\n", ago(d.LastSync, now()))
 	}
-	p.f("  mapping  %s, version %s\n", d.MappingFile.Name, d.MappingFile.Version)
+	p.wrap("  mapping  ", styled{d.MappingFile.Name + ", version " + d.MappingFile.Version, plain})
 	if d.MappingFile.Problem != "" {
-		p.f("           %s\n", styled{"the file has changed and cannot be used: " + d.MappingFile.Problem, red})
+		p.wrap("           ", styled{"the file has changed and cannot be used: " + d.MappingFile.Problem, red})
 	}
 	for _, doubt := range d.MappingFile.Doubts {
-		p.f("           %s %s\n", styled{"warning:", yellow}, doubt)
+		p.wrap("           ", styled{"warning: " + doubt, yellow})
 	}
 	if d.CRM.QuotaLimit > 0 {
 		p.f("  quota    %d of %d used today\n", d.CRM.QuotaUsed, d.CRM.QuotaLimit)
@@ -120,7 +127,7 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 		for _, n := range d.CRM.Requests {
 			total += n
 		}
-		p.f("  requests %d since start: %s\n", total, most(operationList(d.CRM.Requests), 5))
+		p.wrap("  requests ", styled{fmt.Sprintf("%d since start: %s", total, most(operationList(d.CRM.Requests), 5)), plain})
 	}
 }
 

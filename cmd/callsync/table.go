@@ -8,19 +8,28 @@ import (
 	"golang.org/x/text/width"
 )
 
-// A table prints rows in aligned columns. On a terminal that is too narrow the
-// dispensable columns are left out, then the widest are cut until the table
-// fits; elsewhere it is printed whole.
+// A table prints rows in aligned columns. On a terminal that is too narrow it
+// leaves out dispensable columns, those that say nothing first, until the rest
+// fits with its widest columns cut as far as they may be; elsewhere it is printed
+// whole.
 type table struct {
 	head  []string
 	rows  [][]styled
 	right map[int]bool // columns aligned to the right
 	// dispensable are columns to leave out, the first one first.
 	dispensable []int
-	indent      string
+	// least is how far a column may be cut, where that is not minColumn: one of
+	// ids, which are there to be copied, not at all.
+	least  map[int]int
+	indent string
 }
 
-func newTable(head ...string) *table { return &table{head: head, right: map[int]bool{}} }
+// whole is the least of a column that is not to be cut.
+const whole = 1 << 20
+
+func newTable(head ...string) *table {
+	return &table{head: head, right: map[int]bool{}, least: map[int]int{}}
+}
 
 // row adds a row of strings and styled cells.
 func (t *table) row(cells ...any) {
@@ -84,27 +93,60 @@ func (t *table) fit(widths []int, terminal int) (shown []int) {
 	if terminal == 0 {
 		return shown
 	}
-	spare := func() int {
-		room := terminal - columns(t.indent) - gutter*(len(shown)-1)
+	// over is how many columns too wide the table is where each of its columns is
+	// as wide as that.
+	over := func(width func(i int) int) int {
+		sum := columns(t.indent) + gutter*(len(shown)-1)
 		for _, i := range shown {
-			room -= widths[i]
+			sum += width(i)
 		}
-		return room
+		return sum - terminal
 	}
-	for _, drop := range t.dispensable {
-		if spare() >= 0 {
-			break
+	full := func(i int) int { return widths[i] }
+	least := func(i int) int { return min(widths[i], t.leastOf(i)) }
+	drop := func(column int) { shown = slices.DeleteFunc(shown, func(i int) bool { return i == column }) }
+	for _, i := range t.dispensable {
+		if over(full) > 0 && t.mute(i) {
+			drop(i)
 		}
-		shown = slices.DeleteFunc(shown, func(i int) bool { return i == drop })
 	}
-	for over := -spare(); over > 0; over-- {
-		widest := slices.MaxFunc(shown, func(a, b int) int { return widths[a] - widths[b] })
-		if widths[widest] <= minColumn {
-			break
+	for _, i := range t.dispensable {
+		if over(least) > 0 {
+			drop(i)
 		}
-		widths[widest]--
 	}
+	narrow := func(least func(i int) int) {
+		for n := over(full); n > 0; n-- {
+			widest := slices.MaxFunc(shown, func(a, b int) int { return (widths[a] - least(a)) - (widths[b] - least(b)) })
+			if widths[widest] <= least(widest) {
+				break
+			}
+			widths[widest]--
+		}
+	}
+	narrow(least)
+	narrow(func(i int) int {
+		if t.leastOf(i) == whole {
+			return widths[i]
+		}
+		return min(widths[i], minColumn)
+	})
+	narrow(func(i int) int { return min(widths[i], minColumn) }) // not even ids fit
 	return shown
+}
+
+func (t *table) leastOf(column int) int {
+	if n, ok := t.least[column]; ok {
+		return n
+	}
+	return minColumn
+}
+
+// mute reports whether a column has nothing in any row.
+func (t *table) mute(column int) bool {
+	return !slices.ContainsFunc(t.rows, func(row []styled) bool {
+		return column < len(row) && row[column].text != "" && row[column].text != orDash("")
+	})
 }
 
 func (t *table) widths(rows [][]styled) []int {
