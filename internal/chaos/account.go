@@ -45,6 +45,10 @@ type kind struct {
 	// join does what colleagues do with people who are there twice, ids of one
 	// kind, or, if there is but one, what else may give somebody another id.
 	join func(a *account, ids []string) error
+	// logIn lets callsync in by OAuth in place of a key, where both are possible.
+	logIn func(a *account) error
+	// remove deletes an activity, as somebody in the CRM may.
+	remove func(a *account, r crmRecord) error
 	// portray reads the state dump.
 	portray func(a *account) *portrait
 	// faults draws a disturbance that only this CRM knows.
@@ -85,14 +89,25 @@ type account struct {
 	wrote  atomic.Int64  // requests that write
 	// joins are what colleagues will do in the course of the script, joined
 	// whom they did it to, by number.
-	joins  []func() error
-	joined map[string]bool
+	joins   []func() error
+	joined  map[string]bool
+	deleted deletions
+	removed atomic.Int64 // activities deleted
+	// refresh is the OAuth refresh token callsync logs in with; "" where it has a
+	// key.
+	refresh string
 }
+
+// longLagOneIn: in one of so many accounts, searches lag for up to 30 seconds.
+const longLagOneIn = 10
 
 func newAccount(w *world, name string, index int, seed uint64) (*account, error) {
 	r := rand.New(rand.NewPCG(seed, uint64(index)+77))
 	a := &account{kind: kinds[name], name: name, index: index, world: w, joined: map[string]bool{}}
 	a.lag = []time.Duration{0, 50, 300, 1000, 3000}[r.IntN(5)] * time.Millisecond
+	if r.IntN(longLagOneIn) == 0 {
+		a.lag = time.Duration(10+r.IntN(21)) * time.Second
+	}
 	a.slow = []time.Duration{0, 0, 5, 30, 90}[r.IntN(5)] * time.Millisecond
 	a.sim = a.new(r, a.lag)
 	if r.IntN(6) == 0 && a.tight != "" {
@@ -106,11 +121,17 @@ func newAccount(w *world, name string, index int, seed uint64) (*account, error)
 	}
 	a.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: a}}
 	a.server.Start()
+	if a.logIn != nil && r.IntN(2) == 0 {
+		if err := a.logIn(a); err != nil {
+			a.close()
+			return nil, err
+		}
+	}
 	if err := a.populate(people(seed)); err != nil {
 		a.close()
 		return nil, err
 	}
-	a.sim.Advance(time.Minute)
+	a.sim.Advance(2 * time.Minute) // what was there has been indexed long ago
 	return a, nil
 }
 
@@ -265,6 +286,9 @@ func (a *account) call(method, path, token string, in, out any) error {
 	}
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s %s: %s: %s", a.name, method, path, resp.Status, text)
+	}
+	if out == nil {
+		return nil
 	}
 	return json.Unmarshal(text, out)
 }

@@ -2,13 +2,15 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
 // audit compares a CRM with what the newest revisions say; of the people who are
-// excused, by number, no properties.
-func (p *portrait) audit(wants map[string]want, everybody []person, excused map[string]bool) []string {
+// excused, by number, no properties. Records whose keys are in deleted were
+// deleted by somebody in the CRM, and stay so.
+func (p *portrait) audit(wants map[string]want, everybody []person, excused, deleted map[string]bool) []string {
 	var found []string
 	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 
@@ -46,6 +48,7 @@ func (p *portrait) audit(wants map[string]want, everybody []person, excused map[
 		}
 		byKey[r.key] = r
 	}
+	made := maps.Clone(byKey)
 	optedOut := map[string]bool{}
 	mailed := map[string]string{}
 	for id, w := range wants {
@@ -69,8 +72,13 @@ func (p *portrait) audit(wants map[string]want, everybody []person, excused map[
 		if len(ids[w.who()]) == 0 {
 			wrong("%s: nobody has %s", id, w.who())
 		}
-		for _, text := range w.audit(mine, ids[w.who()]) {
+		for _, text := range w.audit(mine, ids[w.who()], lacks(id, deleted)) {
 			wrong("%s: %s", id, text)
+		}
+	}
+	for key := range deleted {
+		if r, back := made[key]; back {
+			wrong("%s %s (%s) was deleted in the CRM and is there again", r.kind, r.id, key)
 		}
 	}
 	for key, r := range byKey {
@@ -95,7 +103,7 @@ func (p *portrait) audit(wants map[string]want, everybody []person, excused map[
 }
 
 // audit compares the records of one call with what its newest revision says.
-func (w want) audit(mine map[string][]crmRecord, person []string) []string {
+func (w want) audit(mine map[string][]crmRecord, person []string, lacks bool) []string {
 	var found []string
 	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	for _, list := range mine {
@@ -104,6 +112,9 @@ func (w want) audit(mine map[string][]crmRecord, person []string) []string {
 				wrong("%s %s is linked to %v, should be to %v", r.kind, r.key, r.who, person)
 			}
 		}
+	}
+	if lacks { // the rest says nothing about what was deleted
+		return found
 	}
 	if n := len(mine["call"]); n != 1 {
 		wrong("%d calls, should be 1", n)
@@ -139,11 +150,21 @@ func (w want) audit(mine map[string][]crmRecord, person []string) []string {
 	return found
 }
 
+// lacks says whether something of a call was deleted in the CRM.
+func lacks(id string, deleted map[string]bool) bool {
+	for key := range deleted {
+		if call, _, _ := strings.Cut(key, "#"); call == id {
+			return true
+		}
+	}
+	return false
+}
+
 // plain undoes what HTML does to the tokens.
 func plain(s string) string { return strings.ReplaceAll(s, "&#47;", "/") }
 
 // auditStanding compares the journal's view of a call at a CRM with the CRM.
-func auditStanding(destination string, j journalled, w want, p *portrait) []string {
+func auditStanding(destination string, j journalled, w want, p *portrait, deleted map[string]bool) []string {
 	i := slices.IndexFunc(j.Destinations, func(s standing) bool { return s.Destination == destination })
 	if i < 0 {
 		return []string{"the journal does not say where it stands"}
@@ -167,7 +188,7 @@ func auditStanding(destination string, j journalled, w want, p *portrait) []stri
 	}
 	for _, r := range s.Records {
 		switch {
-		case !r.Gone.IsZero():
+		case !r.Gone.IsZero(), deleted[r.Key]:
 		case r.ID == "" || !r.Intent.IsZero() || r.Relink:
 			wrong("the journal does not know what became of %s", r.Key)
 		case !slices.ContainsFunc(p.records, func(x crmRecord) bool { return x.id == r.ID && x.key == r.Key }):

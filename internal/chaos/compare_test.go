@@ -36,7 +36,7 @@ func sound() (*portrait, map[string]want, []person) {
 
 func TestOraclePassesWhatIsSound(t *testing.T) {
 	p, wants, everybody := sound()
-	if found := p.audit(wants, everybody, nil); len(found) > 0 {
+	if found := p.audit(wants, everybody, nil, nil); len(found) > 0 {
 		t.Errorf("found %q", found)
 	}
 }
@@ -77,11 +77,25 @@ func TestOracleFindsWhatIsBroken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, wants, everybody := sound()
 			x.harm(p)
-			found := p.audit(wants, everybody, nil)
+			found := p.audit(wants, everybody, nil, nil)
 			if !slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, x.says) }) {
 				t.Errorf("found %q, want something that says %q", found, x.says)
 			}
 		})
+	}
+}
+
+// TestDeletedStaysDeleted: a record that somebody deleted is not missed, and it
+// is a fault if it comes back.
+func TestDeletedStaysDeleted(t *testing.T) {
+	deleted := map[string]bool{"c1#call": true}
+	p, wants, everybody := sound()
+	if found := p.audit(wants, everybody, nil, deleted); !slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, "is there again") }) {
+		t.Errorf("found %q of a record that came back", found)
+	}
+	p.records = p.records[1:]
+	if found := p.audit(wants, everybody, nil, deleted); len(found) > 0 {
+		t.Errorf("found %q though it stayed deleted", found)
 	}
 }
 
@@ -99,7 +113,7 @@ func TestStandingIsCompared(t *testing.T) {
 		}{Key: "c1#call", ID: "11"})
 		return j
 	}
-	if found := auditStanding("crm", good(), wants["c1"], p); len(found) > 0 {
+	if found := auditStanding("crm", good(), wants["c1"], p, nil); len(found) > 0 {
 		t.Errorf("found %q where all is well", found)
 	}
 	for name, harm := range map[string]func(*standing){
@@ -112,7 +126,7 @@ func TestStandingIsCompared(t *testing.T) {
 	} {
 		j := good()
 		harm(&j.Destinations[0])
-		if len(auditStanding("crm", j, wants["c1"], p)) == 0 {
+		if len(auditStanding("crm", j, wants["c1"], p, nil)) == 0 {
 			t.Errorf("%s: nothing found", name)
 		}
 	}

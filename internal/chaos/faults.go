@@ -17,6 +17,7 @@ type disturbance struct {
 	fault       sandbox.Fault
 	patch       string // settings
 	endSessions bool
+	later       time.Duration // how far the CRM's clock moves: tokens expire
 	rounds      int
 }
 
@@ -26,6 +27,9 @@ func (d disturbance) begin(a *account) error {
 		if err := a.sim.ChangeSettings([]byte(d.patch)); err != nil {
 			return err
 		}
+	}
+	if d.later > 0 {
+		a.sim.Advance(d.later)
 	}
 	if s, ok := a.sim.(interface{ EndSessions() }); ok && d.endSessions {
 		s.EndSessions()

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,18 +34,24 @@ var hubspotKind = kind{
 		return hubspotsim.New(hubspotsim.Options{Settings: s, Owners: []hubspotsim.Owner{{Email: hostEmail, FirstName: "Olive", LastName: "Host"}}})
 	},
 	table: func(a *account) string {
+		access := fmt.Sprintf("access_token = %q", hubspotsim.DefaultToken)
+		oauth := ""
+		if a.refresh != "" {
+			access = fmt.Sprintf("token_file = %q", a.tokenFile())
+			oauth = "[destinations.hubspot.oauth]\nclient_id = \"sandbox-client\"\nclient_secret = \"sandbox-secret\"\n"
+		}
 		return fmt.Sprintf(`[destinations.hubspot]
 type         = "hubspot"
 base_url     = %q
-access_token = %q
+%s
 mapping      = %q
 auto_setup   = true
 search_lag   = "%s"
 rate_per_second   = 1000
 search_per_second = 1000
 quota_share  = 1
-
-`, a.server.URL, hubspotsim.DefaultToken, a.mapping(), a.patience())
+%s
+`, a.server.URL, access, a.mapping(), a.patience(), oauth)
 	},
 	preset: func(a *account, p person) (string, error) {
 		properties := map[string]string{"firstname": p.first, "phone": p.written}
@@ -61,9 +71,13 @@ quota_share  = 1
 		var out any
 		return a.call("POST", "/crm/v3/objects/contacts/merge", hubspotsim.DefaultToken, map[string]any{"primaryObjectId": ids[0], "objectIdToMerge": ids[1]}, &out)
 	},
+	logIn: logInHubSpot,
+	remove: func(a *account, r crmRecord) error {
+		return a.call("DELETE", "/crm/v3/objects/"+r.kind+"s/"+r.id, hubspotsim.DefaultToken, nil, nil)
+	},
 	portray: portrayHubSpot,
 	faults: func(r *rand.Rand) disturbance {
-		switch r.IntN(6) {
+		switch r.IntN(9) {
 		case 0:
 			return disturbance{name: "token revoked", patch: `{"revoked":true}`}
 		case 1:
@@ -72,6 +86,17 @@ quota_share  = 1
 			return disturbance{name: "calls refused one by one", patch: `{"refusals":[{"object":"calls","property":"hs_call_body","contains":"poison"}]}`}
 		case 3:
 			return disturbance{name: "two inputs of tasks refused", patch: `{"refusals":[{"object":"tasks","property":"hs_task_subject","contains":"do","times":2}]}`}
+		case 6:
+			return disturbance{name: "access token expired", later: 31 * time.Minute}
+		case 7:
+			return disturbance{name: "access token expired and not renewed", later: 31 * time.Minute, fault: sandbox.Fault{
+				Operation: "oauth token", Status: 503, Times: 1 + r.IntN(6),
+			}}
+		case 8:
+			return disturbance{name: "access token expired and the refresh token refused", later: 31 * time.Minute, fault: sandbox.Fault{
+				Operation: "oauth token", Status: 400, Times: 1 + r.IntN(3), ContentType: "application/json",
+				Body: `{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token","error":"invalid_grant"}`,
+			}}
 		case 4:
 			kind := []string{"SECONDLY", "TEN_SECONDLY_ROLLING"}[r.IntN(2)]
 			return disturbance{name: "429 " + kind, fault: sandbox.Fault{Status: 429, Kind: kind, RetryAfter: []string{"", "1"}[r.IntN(2)], Times: 1 + r.IntN(6)}}
@@ -93,7 +118,47 @@ quota_share  = 1
 
 // patience is how long callsync is told that searches lag: longer than they do.
 func (a *account) patience() time.Duration {
+	if a.lag >= 10*time.Second {
+		return a.lag + 2*time.Second
+	}
 	return 2*a.lag + 200*time.Millisecond
+}
+
+func (a *account) tokenFile() string { return filepath.Join(a.world.dir, a.name+".token") }
+
+// logInHubSpot does what `callsync login` does, and a person who agrees.
+func logInHubSpot(a *account) error {
+	const redirect = "http://127.0.0.1:8484/callback"
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	scope := "oauth crm.objects.contacts.read crm.objects.contacts.write crm.schemas.contacts.read crm.schemas.contacts.write crm.objects.owners.read"
+	resp, err := client.Get(a.server.URL + "/oauth/authorize?" + url.Values{"client_id": {"sandbox-client"}, "redirect_uri": {redirect}, "scope": {scope}}.Encode())
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	back, err := resp.Location()
+	if err != nil {
+		return err
+	}
+	resp, err = client.PostForm(a.server.URL+"/oauth/v3/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"sandbox-client"}, "client_secret": {"sandbox-secret"},
+		"redirect_uri": {redirect}, "code": {back.Query().Get("code")},
+	})
+	if err != nil {
+		return err
+	}
+	var token struct {
+		Refresh string `json:"refresh_token"`
+	}
+	if err := decodeAnswer(resp, &token); err != nil {
+		return err
+	}
+	a.refresh = token.Refresh
+	file, err := json.Marshal(map[string]string{"refresh_token": a.refresh, "token_type": "bearer"})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(a.tokenFile(), file, 0o600)
 }
 
 func portrayHubSpot(a *account) *portrait {

@@ -6,7 +6,7 @@
 //
 //	go run ./internal/chaos                  fresh seeds for an hour
 //	go run ./internal/chaos -seed 17         one seed again
-//	go run ./internal/chaos -short           for a minute, as CI does
+//	go run ./internal/chaos -short           for two to three minutes, as CI does
 //
 // It exits 0 when every seed ran clean, and 1 after the first that did not: then
 // it has printed the seed, the script and what is wrong, and the folder with
@@ -45,7 +45,7 @@ type options struct {
 
 func main() {
 	var o options
-	short := flag.Bool("short", false, "run for a minute, with fewer kills a seed")
+	short := flag.Bool("short", false, "run for two to three minutes, with fewer kills a seed, three seeds at once")
 	flag.StringVar(&o.crm, "crm", "both", "hubspot, salesforce, or both at once")
 	flag.Uint64Var(&o.seed, "seed", 0, "run this seed only")
 	flag.IntVar(&o.seeds, "seeds", 0, "stop after this many seeds; 0: when the time is over")
@@ -57,7 +57,7 @@ func main() {
 	flag.BoolVar(&o.verbose, "v", false, "print the script while it is played")
 	flag.Parse()
 	if *short {
-		o.limit, o.kills = min(o.limit, 50*time.Second), min(o.kills, 8)
+		o.limit, o.kills, o.parallel = min(o.limit, 90*time.Second), min(o.kills, 8), max(o.parallel, 3)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -159,6 +159,7 @@ func runSeed(ctx context.Context, b *binary, kinds []string, seed uint64, o opti
 type tally struct {
 	mu                                                  sync.Mutex
 	seeds, kills, deliveries, acked, requests, refusals int
+	starved, deleted                                    int
 }
 
 func (t *tally) add(other *tally) {
@@ -170,13 +171,15 @@ func (t *tally) add(other *tally) {
 	t.acked += other.acked
 	t.requests += other.requests
 	t.refusals += other.refusals
+	t.starved += other.starved
+	t.deleted += other.deleted
 }
 
 func (t *tally) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := fmt.Sprintf("%d kills, %d deliveries (%d acknowledged), %d CRM requests (%d hit by a fault)",
-		t.kills, t.deliveries, t.acked, t.requests, t.refusals)
+	s := fmt.Sprintf("%d kills, %d deliveries (%d acknowledged), %d CRM requests (%d hit by a fault), disk full %d times, %d activities deleted",
+		t.kills, t.deliveries, t.acked, t.requests, t.refusals, t.starved, t.deleted)
 	if t.seeds > 1 {
 		s = fmt.Sprintf("%d seeds, %s", t.seeds, s)
 	}

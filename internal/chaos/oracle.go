@@ -150,11 +150,11 @@ func (w *world) audit(ctx context.Context, l *load, strict bool) []string {
 		if strict {
 			excused = nil
 		}
-		for _, text := range p.audit(wants, l.people, excused) {
+		for _, text := range p.audit(wants, l.people, excused, a.deleted.keys()) {
 			wrong("%s: %s", a.name, text)
 		}
 		for id, j := range journal {
-			for _, text := range auditStanding(a.name, j, wants[id], p) {
+			for _, text := range auditStanding(a.name, j, wants[id], p, a.deleted.keys()) {
 				wrong("%s: %s: %s", a.name, id, text)
 			}
 		}

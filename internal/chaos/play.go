@@ -76,6 +76,9 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 			return err
 		}
 	}
+	for _, d := range x.deletes {
+		w.deleteOne(ctx, w.accounts[d.account], d.call)
+	}
 	for _, i := range x.join {
 		w.accounts[i].joinNext()
 	}
@@ -97,6 +100,9 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 	go func() { delivered <- w.deliver(ctx, l, x.deliveries) }()
 	var meddlers sync.WaitGroup
 	meddlers.Go(func() { w.meddle(ctx, x) })
+	if x.starve > 0 {
+		meddlers.Go(func() { w.starve(ctx, p, x.starve) })
+	}
 	err := w.die(ctx, p, x)
 	if e := <-delivered; err == nil {
 		err = e
@@ -153,8 +159,8 @@ func (w *world) meddle(ctx context.Context, x round) {
 	for _, id := range x.undo {
 		_ = w.ask(ctx, http.MethodPost, "/api/v1/calls/"+id+"/undo", map[string]any{}, nil)
 	}
-	if x.backup {
-		_ = w.ask(ctx, http.MethodGet, "/api/v1/backup", nil, nil)
+	for _, c := range x.chores {
+		w.do(ctx, c)
 	}
 	if x.pause {
 		for _, a := range w.accounts {
@@ -248,6 +254,9 @@ func (w *world) post(ctx context.Context, url string, body []byte) (string, erro
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if resp.StatusCode/100 != 2 {
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			w.ledger.object("a good delivery was answered %s: %s", resp.Status, text)
+		}
 		return "", fmt.Errorf("answered %s: %s", resp.Status, text)
 	}
 	var answer struct {
@@ -278,7 +287,11 @@ func (w *world) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	deadline := time.Now().Add(settleLimit)
+	limit := settleLimit
+	for _, a := range w.accounts {
+		limit += 8 * a.patience() // who waits for an index may have to more than once
+	}
+	deadline := time.Now().Add(limit)
 	mended := 0
 	for n := 0; ; n++ {
 		s, err := w.status(ctx)
@@ -316,7 +329,7 @@ func (w *world) settle(ctx context.Context) error {
 		}
 		if time.Now().After(deadline) {
 			text, _ := json.Marshal(s.Destinations)
-			return fmt.Errorf("not everything has arrived %s after all was in order again: %s", settleLimit, text)
+			return fmt.Errorf("not everything has arrived %s after all was in order again: %s", limit, text)
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return err
@@ -346,6 +359,9 @@ func (w *world) judge(ctx context.Context, l *load) []string {
 	}
 	if found := w.audit(ctx, l, false); len(found) > 0 {
 		return fail("at the end", found)
+	}
+	if err := w.recreate(ctx); err != nil {
+		return fail("afterwards", []string{err.Error()})
 	}
 	for _, a := range w.accounts {
 		if err := a.edit(shipped); err != nil {

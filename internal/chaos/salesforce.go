@@ -40,15 +40,8 @@ client_secret = "sandbox-secret"
 `, a.server.URL, a.mapping(), a.patience())
 	},
 	preset: func(a *account, p person) (string, error) {
-		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"sandbox-client"}, "client_secret": {"sandbox-secret"}}
-		resp, err := http.PostForm(a.server.URL+"/services/oauth2/token", form)
+		token, err := salesforceToken(a)
 		if err != nil {
-			return "", err
-		}
-		var session struct {
-			Token string `json:"access_token"`
-		}
-		if err := decodeAnswer(resp, &session); err != nil {
 			return "", err
 		}
 		fields := map[string]any{"LastName": p.last, "Phone": p.written}
@@ -62,7 +55,7 @@ client_secret = "sandbox-secret"
 		var out struct {
 			ID string `json:"id"`
 		}
-		err = a.call("POST", "/services/data/v66.0/sobjects/"+object, session.Token, fields, &out)
+		err = a.call("POST", "/services/data/v66.0/sobjects/"+object, token, fields, &out)
 		return out.ID, err
 	},
 	join: func(a *account, ids []string) error {
@@ -76,9 +69,20 @@ client_secret = "sandbox-secret"
 		_, err := s.ConvertLead(ids[0], "", "")
 		return err
 	},
+	remove: func(a *account, r crmRecord) error {
+		token, err := salesforceToken(a)
+		if err != nil {
+			return err
+		}
+		object := "Task"
+		if r.kind == "meeting" {
+			object = "Event"
+		}
+		return a.call("DELETE", "/services/data/v66.0/sobjects/"+object+"/"+r.id, token, nil, nil)
+	},
 	portray: portraySalesforce,
 	faults: func(r *rand.Rand) disturbance {
-		switch r.IntN(8) {
+		switch r.IntN(9) {
 		case 0:
 			return disturbance{name: "sessions ended and no new one given", fault: sandbox.Fault{Operation: "token", Status: 400, Body: `{"error":"invalid_grant","error_description":"user hasn't approved this consumer"}`, ContentType: "application/json"}, endSessions: true}
 		case 1:
@@ -93,6 +97,8 @@ client_secret = "sandbox-secret"
 			return disturbance{name: "query timeout", fault: sandbox.Fault{Operation: "query", Status: 400, Kind: "QUERY_TIMEOUT", Times: 1 + r.IntN(3)}}
 		case 6:
 			return disturbance{name: "requests run too long", fault: sandbox.Fault{Status: 400, Kind: "REQUEST_RUNNING_TOO_LONG", Times: 1 + r.IntN(3)}}
+		case 8:
+			return disturbance{name: "sessions expired, and none given for a while", endSessions: true, fault: sandbox.Fault{Operation: "token", Status: 503, Times: 1 + r.IntN(6)}}
 		default:
 			return disturbance{name: "org is busy", fault: sandbox.Fault{Status: 503, Kind: "SERVER_UNAVAILABLE", Times: 1 + r.IntN(4)}}
 		}
@@ -106,6 +112,20 @@ client_secret = "sandbox-secret"
 	},
 	more: `Title = { value = "text(customInputVariables.title)", write = "if_unchanged" }`,
 	less: `Priority`,
+}
+
+// salesforceToken opens a session of somebody who is not callsync.
+func salesforceToken(a *account) (string, error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"sandbox-client"}, "client_secret": {"sandbox-secret"}}
+	resp, err := http.PostForm(a.server.URL+"/services/oauth2/token", form)
+	if err != nil {
+		return "", err
+	}
+	var session struct {
+		Token string `json:"access_token"`
+	}
+	err = decodeAnswer(resp, &session)
+	return session.Token, err
 }
 
 func portraySalesforce(a *account) *portrait {

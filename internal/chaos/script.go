@@ -22,12 +22,20 @@ type round struct {
 	kill       *kill
 	restart    *kill // a second one while callsync starts again
 	edits      map[int]edition
-	resync     string   // "", "some", "all", "force"
-	undo       []string // calls that somebody takes back
-	pause      bool     // somebody pauses the destinations until the next round
-	backup     bool     // somebody takes a backup
-	join       []int    // accounts in which somebody merges or converts a person
+	resync     string        // "", "some", "all", "force"
+	undo       []string      // calls that somebody takes back
+	pause      bool          // somebody pauses the destinations until the next round
+	chores     []chore       // with the whole journal
+	starve     time.Duration // how long the disk is full; 0: it is not
+	deletes    []deletePlan  // activities somebody deletes in a CRM
+	join       []int         // accounts in which somebody merges or converts a person
 	rest       time.Duration
+}
+
+// A deletePlan says in which account a record of which call is deleted.
+type deletePlan struct {
+	account int
+	call    string
 }
 
 // newScript draws a script in which callsync dies so many times.
@@ -72,7 +80,16 @@ func newScript(seed uint64, accounts, kills int) *script {
 		if r.IntN(6) == 0 {
 			x.undo = append(x.undo, s.load.calls[r.IntN(len(s.load.calls))].id)
 		}
-		x.pause, x.backup = r.IntN(20) == 0, r.IntN(15) == 0
+		x.pause = r.IntN(20) == 0
+		if r.IntN(4) == 0 {
+			x.chores = append(x.chores, chores[r.IntN(len(chores))])
+		}
+		if x.kill == nil && r.IntN(3) == 0 || r.IntN(12) == 0 {
+			x.starve = time.Duration(20+r.IntN(400)) * time.Millisecond
+		}
+		if r.IntN(5) == 0 {
+			x.deletes = append(x.deletes, deletePlan{r.IntN(accounts), s.load.calls[r.IntN(len(s.load.calls))].id})
+		}
 		x.rest = []time.Duration{0, 0, 5, 40, 200, 800}[r.IntN(6)] * time.Millisecond
 		s.rounds = append(s.rounds, x)
 	}
@@ -170,8 +187,14 @@ func (x round) describe(l *load) string {
 	if x.pause {
 		parts = append(parts, "pause")
 	}
-	if x.backup {
-		parts = append(parts, "backup")
+	for _, c := range x.chores {
+		parts = append(parts, string(c))
+	}
+	if x.starve > 0 {
+		parts = append(parts, "the disk is full for "+x.starve.String())
+	}
+	for _, d := range x.deletes {
+		parts = append(parts, fmt.Sprintf("CRM %d: somebody deletes an activity of %s", d.account, strings.TrimPrefix(d.call, "call.chaos")))
 	}
 	if x.kill != nil {
 		parts = append(parts, "kill at "+x.kill.String())

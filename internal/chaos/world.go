@@ -66,6 +66,7 @@ type world struct {
 	process *process
 	webhook string // "" while nobody takes deliveries
 	kills   int
+	starved int // times the disk was full
 }
 
 // A process is one life of callsync.
@@ -300,12 +301,13 @@ func (w *world) status(ctx context.Context) (s status, err error) {
 func (w *world) tally() *tally {
 	t := &tally{seeds: 1}
 	w.mu.Lock()
-	t.kills = w.kills
+	t.kills, t.starved = w.kills, w.starved
 	w.mu.Unlock()
 	t.deliveries, t.acked = w.ledger.counts()
 	for _, a := range w.accounts {
 		requests, struck := a.counts()
 		t.requests += requests
+		t.deleted += int(a.removed.Load())
 		t.refusals += struck
 	}
 	return t
