@@ -23,6 +23,7 @@ type entry struct {
 	certain    map[int]bool // acknowledged at some time
 	sent       map[int]bool
 	acks       int
+	erased     bool // its person asked for it; nothing is sent any more
 }
 
 func newLedger() *ledger { return &ledger{calls: map[int]*entry{}} }

@@ -24,11 +24,15 @@ type person struct {
 	presets     int    // how often they were in the CRM before callsync ever ran
 }
 
+// regulars are the people of whom nobody asks to be erased; those after them may.
+// A leaver's calls stay theirs.
+const regulars, leavers = 30, 3
+
 // people are those of a seed.
 func people(seed uint64) []person {
 	r := rand.New(rand.NewPCG(seed, 3))
 	var all []person
-	for i := range 30 {
+	for i := range regulars + leavers {
 		p := person{first: "Zoe" + strings.Repeat("x", i%5), last: fmt.Sprintf("Quist%02d", i), presets: []int{0, 0, 0, 2, 0, 0, 0, 1, 0, 0}[i%10]}
 		n := 2000000 + r.IntN(7000000)/100*100 + i
 		switch i % 6 {
@@ -45,6 +49,9 @@ func people(seed uint64) []person {
 		}
 		if i%3 == 0 {
 			p.email = fmt.Sprintf("quist%d.%d@example.com", i, n)
+		}
+		if i >= regulars {
+			p = person{first: "Una", last: fmt.Sprintf("Leaver%02d", i), phone: fmt.Sprintf("+1415%07d", n)}
 		}
 		all = append(all, p)
 	}
@@ -123,7 +130,10 @@ func (l *load) fresh() delivery {
 	c := &call{id: fmt.Sprintf("call.chaos%03d", i)}
 	l.calls = append(l.calls, c)
 	d := &c.draft
-	d.person = r.IntN(len(l.people))
+	d.person = r.IntN(regulars)
+	if r.IntN(8) == 0 {
+		d.person = regulars + r.IntN(leavers)
+	}
 	d.at = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(time.Duration(i)*time.Minute + time.Duration(r.IntN(600))*time.Second)
 	for k := range r.IntN(4) {
 		d.actions = append(d.actions, fmt.Sprintf("do %d of %s", k, c.id))
@@ -145,8 +155,8 @@ func (l *load) fresh() delivery {
 // revise corrects a call: its words always, other things at times.
 func (l *load) revise(c *call) {
 	r, d := l.r, &c.draft
-	if r.IntN(5) == 0 {
-		d.person = r.IntN(len(l.people)) // it was somebody else's number
+	if d.person < regulars && r.IntN(5) == 0 {
+		d.person = r.IntN(regulars) // it was somebody else's number
 	}
 	if r.IntN(3) == 0 {
 		d.result = results[r.IntN(len(results))]

@@ -126,12 +126,16 @@ func (w *world) audit(ctx context.Context, l *load, strict bool) []string {
 		e := w.ledger.entry(i)
 		switch {
 		case err != nil && strings.Contains(err.Error(), "404"):
-			if e.newest >= 0 {
+			if e.newest >= 0 && !e.erased {
 				wrong("%s was acknowledged and is not in the journal", c.id)
 			}
 			continue
 		case err != nil:
 			wrong("%v", err)
+			continue
+		}
+		if e.erased {
+			wrong("%s was erased and is in the journal", c.id)
 			continue
 		}
 		journal[c.id] = j
@@ -150,7 +154,7 @@ func (w *world) audit(ctx context.Context, l *load, strict bool) []string {
 		if strict {
 			excused = nil
 		}
-		for _, text := range p.audit(wants, l.people, excused, a.deleted.keys()) {
+		for _, text := range p.audit(wants, w.staying(l), excused, a.deleted.keys()) {
 			wrong("%s: %s", a.name, text)
 		}
 		for id, j := range journal {

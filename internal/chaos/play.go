@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -56,16 +57,17 @@ func (w *world) play(ctx context.Context, s *script, verbose bool) []string {
 }
 
 // redo ends what was undone: a call that was taken back stays so until somebody
-// asks for that very call.
+// asks for that very call. One that was never acknowledged may not be there.
 func (w *world) redo(ctx context.Context, s *script) error {
-	var ids []string
 	for _, x := range s.rounds {
-		ids = append(ids, x.undo...)
+		for _, id := range x.undo {
+			err := w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{"ids": []string{id}}, nil)
+			if err != nil && !strings.Contains(err.Error(), "404") {
+				return err
+			}
+		}
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{"ids": ids}, nil)
+	return nil
 }
 
 // round plays one round; when it returns, callsync is running and every
@@ -76,8 +78,11 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 			return err
 		}
 	}
+	if x.erase > 0 {
+		w.leave(l, regulars+x.erase-1)
+	}
 	for _, d := range x.deletes {
-		w.deleteOne(ctx, w.accounts[d.account], d.call)
+		w.deleteOne(ctx, w.accounts[d.account], l, d.call)
 	}
 	for _, i := range x.join {
 		w.accounts[i].joinNext()
@@ -99,7 +104,7 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 	delivered := make(chan error, 1)
 	go func() { delivered <- w.deliver(ctx, l, x.deliveries) }()
 	var meddlers sync.WaitGroup
-	meddlers.Go(func() { w.meddle(ctx, x) })
+	meddlers.Go(func() { w.meddle(ctx, l, x) })
 	if x.starve > 0 {
 		meddlers.Go(func() { w.starve(ctx, p, x.starve) })
 	}
@@ -147,7 +152,10 @@ func (w *world) die(ctx context.Context, p *process, x round) error {
 
 // meddle does what operators do. It fails when callsync is dead, which is no
 // matter.
-func (w *world) meddle(ctx context.Context, x round) {
+func (w *world) meddle(ctx context.Context, l *load, x round) {
+	if x.erase > 0 {
+		_ = w.erase(ctx, l.people[regulars+x.erase-1])
+	}
 	switch x.resync {
 	case "all":
 		_ = w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{}, nil)
@@ -207,6 +215,9 @@ func (w *world) send(ctx context.Context, c *call, d delivery) error {
 	e := w.ledger.entry(d.call)
 	e.Lock()
 	defer e.Unlock()
+	if e.erased {
+		return nil
+	}
 	body := c.versions[d.version].body
 	if d.spaced {
 		body = respace(body)
@@ -354,13 +365,16 @@ func (w *world) judge(ctx context.Context, l *load) []string {
 		}
 		return problems
 	}
+	if err := w.eraseAll(ctx, l); err != nil {
+		return fail("at the end", []string{err.Error()})
+	}
 	if err := w.settle(ctx); err != nil {
 		return fail("at the end", append([]string{err.Error()}, w.audit(ctx, l, false)...))
 	}
 	if found := w.audit(ctx, l, false); len(found) > 0 {
 		return fail("at the end", found)
 	}
-	if err := w.recreate(ctx); err != nil {
+	if err := w.recreate(ctx, l); err != nil {
 		return fail("afterwards", []string{err.Error()})
 	}
 	for _, a := range w.accounts {

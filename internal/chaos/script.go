@@ -27,6 +27,7 @@ type round struct {
 	pause      bool          // somebody pauses the destinations until the next round
 	chores     []chore       // with the whole journal
 	starve     time.Duration // how long the disk is full; 0: it is not
+	erase      int           // a leaver who asks to be erased, from 1; 0: nobody
 	deletes    []deletePlan  // activities somebody deletes in a CRM
 	join       []int         // accounts in which somebody merges or converts a person
 	rest       time.Duration
@@ -79,6 +80,9 @@ func newScript(seed uint64, accounts, kills int) *script {
 		}
 		if r.IntN(6) == 0 {
 			x.undo = append(x.undo, s.load.calls[r.IntN(len(s.load.calls))].id)
+		}
+		if r.IntN(10) == 0 {
+			x.erase = 1 + r.IntN(leavers)
 		}
 		x.pause = r.IntN(20) == 0
 		if r.IntN(4) == 0 {
@@ -192,6 +196,9 @@ func (x round) describe(l *load) string {
 	}
 	if x.starve > 0 {
 		parts = append(parts, "the disk is full for "+x.starve.String())
+	}
+	if x.erase > 0 {
+		parts = append(parts, fmt.Sprintf("person %d is erased", regulars+x.erase-1))
 	}
 	for _, d := range x.deletes {
 		parts = append(parts, fmt.Sprintf("CRM %d: somebody deletes an activity of %s", d.account, strings.TrimPrefix(d.call, "call.chaos")))

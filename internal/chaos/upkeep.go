@@ -92,7 +92,7 @@ func (w *world) starve(ctx context.Context, p *process, d time.Duration) {
 
 // A deletion is a record that somebody in the CRM deleted although callsync knew
 // it well.
-type deletion struct{ id, key, call string }
+type deletion struct{ key, call string }
 
 type deletions struct {
 	mu   sync.Mutex
@@ -130,43 +130,55 @@ func (d *deletions) forget() {
 	d.list = nil
 }
 
-// deleteOne deletes an activity of a call, if the journal knows it: what became
-// of a creation without an answer nobody can say, and it may be made anew.
-func (w *world) deleteOne(ctx context.Context, a *account, callID string) {
-	var j journalled
-	if w.ask(ctx, http.MethodGet, "/api/v1/calls/"+callID, nil, &j) != nil {
-		return
-	}
-	for _, s := range j.Destinations {
-		if s.Destination != a.name || s.Status != "synced" {
-			continue
-		}
-		for _, r := range s.Records {
-			if r.ID == "" || !r.Gone.IsZero() || !r.Intent.IsZero() {
-				continue
-			}
-			p := a.portray(a)
-			i := slices.IndexFunc(p.records, func(x crmRecord) bool { return x.id == r.ID })
-			if i < 0 {
-				continue
-			}
-			x := deletion{r.ID, r.Key, callID}
-			if a.remove(a, p.records[i]) == nil {
-				a.removed.Add(1)
-				a.deleted.mu.Lock()
-				a.deleted.list = append(a.deleted.list, x)
-				a.deleted.mu.Unlock()
-			}
+// deleteOne deletes an activity, of a call or else of one of those before it, if
+// the journal knows it: what became of a creation without an answer nobody can
+// say, and it may be made anew.
+func (w *world) deleteOne(ctx context.Context, a *account, l *load, callID string) {
+	i := slices.IndexFunc(l.calls, func(c *call) bool { return c.id == callID })
+	for ; i >= 0; i-- {
+		if w.deleteOf(ctx, a, l.calls[i].id) {
 			return
 		}
 	}
 }
 
+func (w *world) deleteOf(ctx context.Context, a *account, callID string) bool {
+	var j journalled
+	if w.ask(ctx, http.MethodGet, "/api/v1/calls/"+callID, nil, &j) != nil {
+		return false
+	}
+	at := slices.IndexFunc(j.Destinations, func(s standing) bool { return s.Destination == a.name && s.Status == "synced" })
+	if at < 0 {
+		return false
+	}
+	p := a.portray(a)
+	for _, r := range j.Destinations[at].Records {
+		if r.ID == "" || !r.Gone.IsZero() || !r.Intent.IsZero() {
+			continue
+		}
+		is := func(x crmRecord) bool { return x.id == r.ID && x.key == r.Key }
+		i := slices.IndexFunc(p.records, is)
+		if i < 0 {
+			continue
+		}
+		// A fault may strike after the commit.
+		if a.remove(a, p.records[i]) != nil && slices.ContainsFunc(a.portray(a).records, is) {
+			continue
+		}
+		a.removed.Add(1)
+		a.deleted.mu.Lock()
+		a.deleted.list = append(a.deleted.list, deletion{r.Key, callID})
+		a.deleted.mu.Unlock()
+		return true
+	}
+	return false
+}
+
 // recreate asks for everything that was deleted in a CRM to be made anew, and
 // waits for it.
-func (w *world) recreate(ctx context.Context) error {
+func (w *world) recreate(ctx context.Context, l *load) error {
 	for _, a := range w.accounts {
-		ids := a.deleted.calls()
+		ids := slices.DeleteFunc(a.deleted.calls(), func(id string) bool { return w.isErased(l, id) })
 		if len(ids) == 0 {
 			continue
 		}

@@ -66,7 +66,8 @@ type world struct {
 	process *process
 	webhook string // "" while nobody takes deliveries
 	kills   int
-	starved int // times the disk was full
+	gone    map[int]bool // leavers who asked to be erased
+	starved int          // times the disk was full
 }
 
 // A process is one life of callsync.
@@ -78,7 +79,7 @@ type process struct {
 }
 
 func newWorld(b *binary, kinds []string, seed uint64) (_ *world, err error) {
-	w := &world{bin: b, seed: seed, ledger: newLedger()}
+	w := &world{bin: b, seed: seed, ledger: newLedger(), gone: map[int]bool{}}
 	// A socket's path has to be short.
 	if w.dir, err = os.MkdirTemp("", "chaos-"); err != nil {
 		return nil, err
