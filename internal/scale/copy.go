@@ -80,7 +80,7 @@ func (w *world) copies(ctx context.Context, patterns []pattern, n int) error {
 		call.CallID = id
 		g.Go(func() error {
 			_, err := w.journal.Deliver(deliveries, store.Delivery{
-				At: time.Now(), Peer: "203.0.113.7", RequestID: hex.EncodeToString(request[:12]), Status: 200,
+				At: time.Now().Truncate(time.Millisecond), Peer: "203.0.113.7", RequestID: hex.EncodeToString(request[:12]), Status: 200,
 				CallID: id, Size: len(body), Hash: hex.EncodeToString(hash[:]), Body: body, Call: &call,
 			})
 			return err

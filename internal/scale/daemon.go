@@ -24,14 +24,16 @@ func build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// measureDaemon starts callsync on the journal and asks it things. Its CRM is an
-// address where nobody listens, which costs nothing while no call is due.
+// configuration has a CRM at an address where nobody listens.
+const configuration = `receiver = { listen = "127.0.0.1:0", api_keys = ["scale"] }
+destinations.hubspot = { type = "hubspot", base_url = "http://127.0.0.1:1", access_token = "scale" }
+`
+
+// measureDaemon starts callsync on the journal and asks it things. That its CRM
+// does not answer costs nothing while no call is due.
 func measureDaemon(ctx context.Context, binary, dir string) error {
 	file := filepath.Join(dir, "config.toml")
-	err := os.WriteFile(file, []byte(`receiver = { listen = "127.0.0.1:0", api_keys = ["scale"] }
-destinations.hubspot = { type = "hubspot", base_url = "http://127.0.0.1:1", access_token = "scale" }
-`), 0o600)
-	if err != nil {
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		return err
 	}
 	callsync := func(args ...string) ([]byte, error) {

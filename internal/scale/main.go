@@ -9,7 +9,8 @@
 // ids and for other people. Then it measures how fast new calls are drained, and
 // starts the real daemon on the file. It needs about 10 KB of disk a call, and
 // removes them at the end unless -dir says where to keep the journal; one that is
-// there already is filled up.
+// there already is filled up. With -load it also sends calls to a daemon over HTTP,
+// and watches its memory.
 package main
 
 import (
@@ -25,15 +26,16 @@ import (
 
 func main() {
 	calls := flag.Int("calls", 100_000, "calls in the journal")
+	load := flag.Int("load", 0, "calls to send to a daemon over HTTP, with a journal of its own")
 	dir := flag.String("dir", "", "folder to keep the journal in; a temporary one if empty")
 	flag.Parse()
-	if err := run(context.Background(), *calls, *dir); err != nil {
+	if err := run(context.Background(), *calls, *load, *dir); err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, calls int, dir string) error {
+func run(ctx context.Context, calls, load int, dir string) error {
 	if dir == "" {
 		temporary, err := os.MkdirTemp("", "callsync-scale-")
 		if err != nil {
@@ -45,6 +47,11 @@ func run(ctx context.Context, calls int, dir string) error {
 	binary, err := build(ctx, dir)
 	if err != nil {
 		return err
+	}
+	if load > 0 {
+		if err := measureLoad(ctx, binary, filepath.Join(dir, "load"), load); err != nil {
+			return err
+		}
 	}
 	path := filepath.Join(dir, "callsync.db")
 	if err := fill(ctx, path, calls); err != nil {

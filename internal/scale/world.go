@@ -61,7 +61,7 @@ func (w *world) deliver(ctx context.Context, n int) error {
 				return err
 			}
 			_, err = w.journal.Deliver(ctx, store.Delivery{
-				At: time.Now(), Peer: "203.0.113.7", RequestID: call.CallID[len(call.CallID)-24:], Status: 200,
+				At: time.Now().Truncate(time.Millisecond), Peer: "203.0.113.7", RequestID: call.CallID[len(call.CallID)-24:], Status: 200,
 				CallID: call.CallID, Size: len(body), Hash: julian.Hash(canonical), Body: body, Call: call,
 			})
 			return err

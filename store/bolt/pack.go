@@ -16,8 +16,8 @@ import (
 const (
 	// bundleSize is about how much a bundle holds, in bytes before compression.
 	// Half as much takes three in a hundred more room; with more, reading a single
-	// call, which unpacks all, would take longer than a millisecond.
-	bundleSize = 512 << 10
+	// call, which unpacks all of them, would take longer than some milliseconds.
+	bundleSize = 640 << 10
 	// bundleRows is how many places are looked at for one bundle.
 	bundleRows = 5000
 )
