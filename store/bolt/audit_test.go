@@ -84,7 +84,7 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(tx.Bucket(idBucket).Get([]byte(c.ID)), place) || !receivedAt(place).Equal(c.ReceivedAt.Truncate(time.Millisecond)) {
+		if !bytes.Equal(tx.Bucket(idBucket).Get([]byte(c.ID)), place) || !bytes.HasPrefix(place, placesFrom(c.ReceivedAt)) {
 			return fmt.Errorf("call %s is at %x, where nothing leads to", c.ID, place)
 		}
 		want.counts[string(key{countCalls})]++

@@ -189,7 +189,7 @@ func TestMigrate(t *testing.T) {
 			t.Errorf("%s: found schema %d and ran %v; want %d and %v", what, found, ran, wantFound, wantRan)
 		}
 		err = db.View(func(tx *bbolt.Tx) error {
-			schema, err := schemaOf(tx)
+			schema, _, err := schemaOf(tx)
 			if schema != wantSchema {
 				t.Errorf("%s: schema %d afterwards, want %d", what, schema, wantSchema)
 			}
@@ -323,4 +323,37 @@ func (w *interrupted) Write(p []byte) (int, error) {
 		w.between()
 	}
 	return w.Writer.Write(p)
+}
+
+// Calls of every year that a time can be written in are listed, and found by time.
+func TestCallsOfAnyYear(t *testing.T) {
+	j := openTest(t, Options{})
+	for _, year := range []int{0, 1, 2026, 8919, 9400, 9999} {
+		d := testDelivery(fmt.Sprint(year), fmt.Append(nil, year))
+		d.At = time.Date(year, 3, 1, 0, 0, 0, 0, time.UTC)
+		if _, err := j.Deliver(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		f    store.CallFilter
+		want string
+	}{
+		{store.CallFilter{}, "[9999 9400 8919 2026 1 0]"},
+		{store.CallFilter{Since: in(9000)}, "[9999 9400]"},
+		{store.CallFilter{Until: in(9500)}, "[9400 8919 2026 1 0]"},
+		{store.CallFilter{Since: in(2), Until: in(9000)}, "[8919 2026]"},
+	} {
+		var got []string
+		for v, err := range j.Calls(t.Context(), c.f) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, v.ID)
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("from %v to %v: %v, want %s", c.f.Since, c.f.Until, got, c.want)
+		}
+	}
 }

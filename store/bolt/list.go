@@ -100,7 +100,7 @@ func (j *Journal) Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store
 	return func(yield func(store.CallView, error) bool) {
 		var below []byte
 		if !f.Until.IsZero() {
-			below = placesFrom(f.Until.Add(time.Millisecond)) // viewCall leaves out what is in excess
+			below = after(placesFrom(f.Until)) // viewCall leaves out what is in excess
 		}
 		left := f.Limit
 		for {
@@ -128,6 +128,10 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 	if limit > 0 {
 		hits = min(hits, limit)
 	}
+	var first key // nothing that matches has a place before it
+	if !f.Since.IsZero() {
+		first = placesFrom(f.Since)
+	}
 	err = j.view(ctx, func(t reader) error {
 		walkers := callWalkers(t, f, below)
 		for rows := 0; ; {
@@ -139,11 +143,11 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 			if rows++; rows > pageRows || len(page) == hits {
 				return nil
 			}
-			more = bytes.Clone(rest)
-			if receivedAt(more).Before(f.Since.Truncate(time.Millisecond)) {
+			if bytes.Compare(rest, first) < 0 {
 				more = nil
 				return nil
 			}
+			more = bytes.Clone(rest)
 			d, err := t.at(more)
 			if err != nil {
 				return err

@@ -235,34 +235,34 @@ func (t reader) eachLogged(from []byte, f func(seq, value []byte) error) error {
 }
 
 // gatherLog collects the oldest rows of the log that lie in no bundle, unless
-// there are too few of them or one is not older than a time.
-func (t reader) gatherLog(enough int, old func(value []byte) bool) (found, rows []row, err error) {
+// there are too few of them or one is not old.
+func (t reader) gatherLog(enough int, old func(value []byte) bool) (found, rows []row) {
 	c := t.Bucket(deliveryBucket).Cursor()
 	for k, value := c.First(); k != nil && len(rows) < enough; k, value = c.Next() {
 		if !old(value) {
-			return nil, nil, nil
+			return nil, nil
 		}
 		r := row{bytes.Clone(k), bytes.Clone(value)}
-		folded, err := logInPlain(r.value)
-		if err != nil {
-			return nil, nil, damaged(err)
-		}
-		found, rows = append(found, r), append(rows, row{r.key, folded})
+		found, rows = append(found, r), append(rows, row{r.key, logInPlain(r.value)})
 	}
 	if len(rows) < enough {
-		return nil, nil, nil
+		return nil, nil
 	}
-	return found, rows, nil
+	return found, rows
 }
 
-// logInPlain is a row of the log with nothing compressed.
-func logInPlain(value []byte) ([]byte, error) {
+// logInPlain is a row of the log with nothing compressed. One that cannot be read
+// stays as it is.
+func logInPlain(value []byte) []byte {
 	r := keyReader(value)
 	r.time()
 	r.text()
 	head := value[:len(value)-len(r)]
 	data, err := unpack(r)
-	return append(append(bytes.Clone(head), plain), data...), err
+	if err != nil {
+		return value
+	}
+	return append(append(bytes.Clone(head), plain), data...)
 }
 
 // putLogBundle puts a bundle in the place of rows of the log, unless one of them

@@ -49,6 +49,34 @@ func TestMigrationCutOff(t *testing.T) {
 	migratedAs(t, path, "schema2.json.zst")
 }
 
+// A version that does not know the schema to come would take calls that were moved
+// for new ones: it must not open a journal that is half-way there.
+func TestMigrationHalfwayIsNewer(t *testing.T) {
+	path := unpackFixture(t, "schema2.db.zst")
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := errors.New("killed")
+	step, portions := placeCalls(7), 0
+	_, err = migrate(db, []migration{createBuckets, indexKinds, func(t *bbolt.Tx) (bool, error) {
+		if portions++; portions > 1 {
+			return false, killed
+		}
+		return step(t)
+	}})
+	if !errors.Is(err, killed) {
+		t.Fatal(err)
+	}
+	if _, err := migrate(db, []migration{createBuckets, indexKinds}); !errors.Is(err, store.ErrNewer) {
+		t.Errorf("%v, want ErrNewer", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	migratedAs(t, path, "schema2.json.zst")
+}
+
 // Schema 1 had no index by kind.
 func TestMigrationFromSchema1(t *testing.T) {
 	path := unpackFixture(t, "schema2.db.zst")

@@ -73,9 +73,9 @@ func (j *Journal) packLog(ctx context.Context, before time.Time) (done bool, err
 		r := keyReader(value)
 		return r.time().Before(before)
 	}
-	if err := j.view(ctx, func(t reader) (err error) {
-		found, rows, err = t.gatherLog(min(logBundleRows, j.opts.bundle>>10), old)
-		return err
+	if err := j.view(ctx, func(t reader) error {
+		found, rows = t.gatherLog(min(logBundleRows, j.opts.bundle>>10), old)
+		return nil
 	}); err != nil || len(rows) == 0 {
 		return false, err
 	}
@@ -97,8 +97,8 @@ func (j *Journal) packLog(ctx context.Context, before time.Time) (done bool, err
 // packAll packs every call that is settled.
 func (j *Journal) packAll(ctx context.Context) error {
 	var from []byte
-	for {
-		out, err := j.Pack(ctx, j.now(), from)
+	for before := j.now(); ; {
+		out, err := j.Pack(ctx, before, from)
 		if err != nil || out.Next == nil {
 			return err
 		}
@@ -134,8 +134,8 @@ func (t reader) gather(before time.Time, from []byte, enough int) (g gathered, e
 			}
 			continue
 		}
-		if err := t.consider(&g, place, before, enough); err != nil {
-			return g, err
+		if err := t.consider(&g, place, before, enough); err != nil && !errors.Is(err, store.ErrDamaged) {
+			return g, err // a call that cannot be read is left as it is: whoever asks for it is told
 		}
 		k, _ = c.Seek(after(place))
 	}

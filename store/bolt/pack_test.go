@@ -2,7 +2,9 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -327,4 +329,70 @@ func TestPackingMeetsAChange(t *testing.T) {
 	if err != nil || works[0].State.Mapping != "v2" {
 		t.Errorf("%v, %v", works, err)
 	}
+}
+
+// What cannot be read is left where it is, and keeps nothing else from being packed
+// or compacted.
+func TestPackingLeavesWhatIsDamaged(t *testing.T) {
+	j, err := Open(filepath.Join(t.TempDir(), "callsync.db"), Options{bundle: 4000, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		deliverTest(t, j, fmt.Sprintf("call%02d", i))
+	}
+	settle(t, j)
+	torn := []byte{zippedWith, 1, 2, 3}
+	at := key{}.uint64(4) // of call03
+	err = j.update(t.Context(), func(x *tx) error {
+		log := x.Bucket(deliveryBucket)
+		head := key{}.time(time.Now()).text(string(store.Accepted))
+		return errors.Join(x.Bucket(bodyBucket).Put(at, torn), log.Put(at, append(head, torn...)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := j.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		id := fmt.Sprintf("call%02d", i)
+		_, err := j.Load(t.Context(), "hubspot", []string{id})
+		if damaged := errors.Is(err, store.ErrDamaged); damaged != (id == "call03") {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	for _, id := range []string{"call02", "call03", "call04"} {
+		for _, err := range j.Deliveries(t.Context(), store.DeliveryFilter{CallID: id}) {
+			if damaged := errors.Is(err, store.ErrDamaged); damaged != (id == "call03") {
+				t.Errorf("the delivery of %s: %v", id, err)
+			}
+		}
+	}
+	if packed := countBundled(t, j); packed < 20 || packed == 30 {
+		t.Errorf("%d calls are packed", packed)
+	}
+}
+
+// countBundled counts the calls that lie in bundles.
+func countBundled(t *testing.T, j *Journal) (n int) {
+	t.Helper()
+	err := j.view(t.Context(), func(r reader) error {
+		for place := range r.places(nil) {
+			if d, err := r.at(place); err != nil {
+				return err
+			} else if d.bundled != nil {
+				n++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -37,13 +37,17 @@ var (
 
 var (
 	schemaKey   = []byte("schema")
+	halfwayKey  = []byte("halfway") // there while the step to the schema is under way
 	enrolledKey = []byte("enrolled")
 )
 
-// migrate brings the journal to the newest schema and reports the one it found.
+// migrate brings the journal to the newest schema and reports the one it found. A
+// step counts from its first portion on: an older callsync, which would take calls
+// that were moved for new ones, must not open what is half-way.
 func migrate(db *bbolt.DB, steps []migration) (found int, err error) {
+	halfway := false
 	err = db.View(func(t *bbolt.Tx) error {
-		found, err = schemaOf(t)
+		found, halfway, err = schemaOf(t)
 		return err
 	})
 	if err != nil {
@@ -53,17 +57,16 @@ func migrate(db *bbolt.DB, steps []migration) (found int, err error) {
 		return found, fmt.Errorf("%w: its schema is %d and this version knows up to %d; run the version that wrote it, or restore a `callsync backup` made before the upgrade",
 			store.ErrNewer, found, len(steps))
 	}
+	if halfway {
+		found--
+	}
 	for n := found; n < len(steps); n++ {
 		for done := false; !done; {
 			err := db.Update(func(t *bbolt.Tx) (err error) {
-				if done, err = steps[n](t); err != nil || !done {
+				if done, err = steps[n](t); err != nil {
 					return err
 				}
-				b, err := t.CreateBucketIfNotExists(metaBucket)
-				if err != nil {
-					return err
-				}
-				return b.Put(schemaKey, []byte(strconv.Itoa(n+1)))
+				return noteSchema(t, n+1, done)
 			})
 			if err != nil {
 				return found, fmt.Errorf("migrating from schema %d to %d: %w", n, n+1, err)
@@ -73,16 +76,29 @@ func migrate(db *bbolt.DB, steps []migration) (found int, err error) {
 	return found, nil
 }
 
-func schemaOf(t *bbolt.Tx) (int, error) {
+func noteSchema(t *bbolt.Tx, n int, done bool) error {
+	b, err := t.CreateBucketIfNotExists(metaBucket)
+	if err != nil {
+		return err
+	}
+	if done {
+		err = b.Delete(halfwayKey)
+	} else {
+		err = b.Put(halfwayKey, []byte{1})
+	}
+	return errors.Join(err, b.Put(schemaKey, []byte(strconv.Itoa(n))))
+}
+
+func schemaOf(t *bbolt.Tx) (n int, halfway bool, err error) {
 	if b := t.Bucket(metaBucket); b != nil {
 		n, err := strconv.Atoi(string(b.Get(schemaKey)))
 		if err != nil || n < 1 {
-			return 0, damaged(errors.New("its schema version is unreadable"))
+			return 0, false, damaged(errors.New("its schema version is unreadable"))
 		}
-		return n, nil
+		return n, b.Get(halfwayKey) != nil, nil
 	}
 	if name, _ := t.Cursor().First(); name != nil {
-		return 0, damaged(errors.New("it is a bbolt file of another program"))
+		return 0, false, damaged(errors.New("it is a bbolt file of another program"))
 	}
-	return 0, nil
+	return 0, false, nil
 }
