@@ -68,7 +68,7 @@ func packs(k key) bool { return k[0] == rowCall || k[0] == rowRecord || k[0] == 
 // encode makes a frame: for each call its place, its bodies and its rows. Bodies
 // come first, since rows repeat what they say.
 func (b bundle) encode() []byte {
-	var data []byte
+	data := make([]byte, 0, b.size()+b.size()/8)
 	for _, c := range b {
 		data = append(data, c.place...)
 		data = appendRows(appendRows(data, c.bodies), c.rows)

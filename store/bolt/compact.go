@@ -136,9 +136,9 @@ func (b *bucket) Delete(k []byte) error {
 	return b.Bucket.Delete(k)
 }
 
-// Compact implements [store.Forgetter]. It packs what is settled before. It needs as much free disk as the rows
-// take, and holds writes for some milliseconds at its end. What was dropped is
-// gone with the old file.
+// Compact implements [store.Forgetter]. First it packs whatever is settled. It
+// needs as much free disk as the rows take, and holds writes for some milliseconds
+// at its end. What was dropped is gone with the old file.
 func (j *Journal) Compact(ctx context.Context) (before, after int64, err error) {
 	if runtime.GOOS == "windows" {
 		return 0, 0, errors.New("a journal in use cannot be replaced on Windows: stop callsync, and compact a backup of it")

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -34,6 +36,16 @@ func (t reader) find(callID string) (d dossier, ok bool, err error) {
 	}
 	d, err = t.at(bytes.Clone(place))
 	return d, err == nil, err
+}
+
+// inOrder sorts callIDs by their places: calls of one bundle come after each other,
+// and it is read once for all.
+func (t reader) inOrder(callIDs []string) []string {
+	places := make(map[string]string, len(callIDs))
+	for _, id := range callIDs {
+		places[id] = string(t.Bucket(idBucket).Get([]byte(id)))
+	}
+	return slices.SortedStableFunc(slices.Values(callIDs), func(a, b string) int { return strings.Compare(places[a], places[b]) })
 }
 
 // known is find where a call is expected.

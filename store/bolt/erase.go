@@ -76,7 +76,7 @@ func (j *Journal) Erase(ctx context.Context, e store.Erasure) (store.Erased, err
 	var out store.Erased
 	err = j.update(ctx, func(t *tx) error {
 		out = store.Erased{}
-		for _, id := range e.Calls {
+		for _, id := range t.inOrder(e.Calls) {
 			if err := t.eraseCall(id, &out); err != nil {
 				return err
 			}

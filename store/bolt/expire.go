@@ -12,7 +12,7 @@ import (
 )
 
 // Expire implements [store.Forgetter]. A step is one transaction, during which
-// deliveries wait; a thousand rows take some milliseconds.
+// deliveries wait: a thousand calls that are packed take a tenth of a second.
 func (j *Journal) Expire(ctx context.Context, x store.Expiry) (store.Expired, error) {
 	from, err := decodeProgress(x.From)
 	if err != nil {
@@ -164,6 +164,10 @@ func (t *tx) expireBodies(before time.Time, from []byte, limit int, dropped *int
 		}
 		if !done {
 			continue
+		}
+		if d.bundled != nil { // its bodies are left where they are, and go with the bundle
+			*dropped += len(d.bundled.bodies)
+			d.bundled.bodies = nil
 		}
 		if d, err = t.takeOut(d); err != nil {
 			return nil, err

@@ -182,7 +182,7 @@ func (j *Journal) Request(ctx context.Context, destination string, callIDs []str
 	var n int
 	err := j.update(ctx, func(t *tx) error {
 		n = 0
-		for _, id := range ids {
+		for _, id := range t.inOrder(ids) {
 			d, ok, err := t.open(id)
 			if err != nil {
 				return err
