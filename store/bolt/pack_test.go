@@ -378,6 +378,57 @@ func TestPackingLeavesWhatIsDamaged(t *testing.T) {
 	}
 }
 
+// A bundle that cannot be read takes nothing with it but its own calls.
+func TestDamagedBundle(t *testing.T) {
+	for name, value := range map[string][]byte{
+		"empty":          {},
+		"torn":           {zippedWith, 1, 2, 3},
+		"of no calls":    {plain},
+		"cut off":        {plain, 1, 2, 3},
+		"without end":    append(append([]byte{plain}, make([]byte, placeSize)...), 0xff, 0xff),
+		"an empty row":   append(append([]byte{plain}, make([]byte, placeSize)...), 0, 1, 0, 0),
+		"large promises": append(append([]byte{plain}, make([]byte, placeSize)...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f),
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, err := Open(filepath.Join(t.TempDir(), "callsync.db"), Options{bundle: 2000, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer j.Close()
+			if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 30 {
+				deliverTest(t, j, fmt.Sprintf("call%02d", i))
+			}
+			settle(t, j)
+			packed(t, j)
+			if err := j.update(t.Context(), func(x *tx) error { return x.Bucket(bundleBucket).Put(key{}.uint64(1), value) }); err != nil {
+				t.Fatal(err)
+			}
+			j.shelves = &shelves{}
+			if _, err := j.Call(t.Context(), "call00"); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "bundle 1") {
+				t.Errorf("a call in it: %v", err)
+			}
+			for _, body := range []string{`{"callId":"call00"}`, "corrected"} {
+				if _, err := j.Deliver(t.Context(), testDelivery("call00", []byte(body))); !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("a delivery of it: %v", err)
+				}
+			}
+			if _, err := j.Erase(t.Context(), store.Erasure{Calls: []string{"call00"}}); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("its erasure: %v", err)
+			}
+			if _, _, err := j.Compact(t.Context()); err != nil {
+				t.Errorf("Compact: %v", err)
+			}
+			deliverTest(t, j, "call29")
+			if works, err := j.Load(t.Context(), "hubspot", []string{"call28", "call29"}); err != nil || len(works) != 2 {
+				t.Errorf("others: %d, %v", len(works), err)
+			}
+		})
+	}
+}
+
 // countBundled counts the calls that lie in bundles.
 func countBundled(t *testing.T, j *Journal) (n int) {
 	t.Helper()
