@@ -187,7 +187,7 @@ func (d dossier) hasRevision(hash string) (found bool) {
 }
 
 // newestBody returns the packed body of the newest revision of c, which is the
-// dossier's call, in the file's mapping; nil when it has expired.
+// dossier's call; nil when it has expired.
 func (d dossier) newestBody(c *store.Call) ([]byte, error) {
 	if !c.HasBody() {
 		return nil, nil

@@ -154,9 +154,23 @@ func (t reader) consider(g *gathered, place []byte, before time.Time, enough int
 	if done, err := d.settledBefore(before); err != nil || !done {
 		return err
 	}
-	c := bundled{place: place}
-	var found []row
-	size := 0
+	call, err := d.call()
+	large := call.HasBody() && call.Size > 2*enough // told before any body is unpacked
+	if err != nil || large || !call.RevisedAt.Before(before) {
+		return err
+	}
+	c, found, err := d.fold()
+	size := bundle{c}.size()
+	if err != nil || size > 2*enough {
+		return err
+	}
+	g.bundle, g.found, g.size = append(g.bundle, c), append(g.found, found), g.size+size
+	return nil
+}
+
+// fold reads a call as it shall lie in a bundle, and its rows as they lie now.
+func (d dossier) fold() (c bundled, found []row, err error) {
+	c.place = d.place
 	err = d.each(nil, func(k, value []byte) error {
 		k, value = bytes.Clone(k), bytes.Clone(value)
 		found = append(found, row{k, value})
@@ -165,7 +179,6 @@ func (t reader) consider(g *gathered, place []byte, before time.Time, enough int
 			return damaged(err)
 		}
 		c.rows = append(c.rows, row{k, folded})
-		size += len(k) + len(folded)
 		if k[0] != rowRevision {
 			return nil
 		}
@@ -176,21 +189,16 @@ func (t reader) consider(g *gathered, place []byte, before time.Time, enough int
 				return damaged(err)
 			}
 			c.bodies = append(c.bodies, row{key{}.uint64(seq), append([]byte{plain}, body...)})
-			size += len(body)
 		}
 		return nil
 	})
-	if err != nil || size > 2*enough {
-		return err
-	}
 	slices.SortFunc(c.bodies, func(a, b row) int { return bytes.Compare(a.key, b.key) })
-	g.bundle, g.found, g.size = append(g.bundle, c), append(g.found, found), g.size+size
-	return nil
+	return c, found, err
 }
 
-// settledBefore reports whether a call is done with everywhere, and was left
-// alone since before a time. It is asked of every call that is not packed, most of
-// which a glance at their states tells.
+// settledBefore reports whether a call is done with everywhere, and has been since
+// before a time. It is asked of every call that is not packed, most of which a
+// glance at their states tells.
 func (d dossier) settledBefore(before time.Time) (bool, error) {
 	settling := true
 	_ = d.each(key{rowState}, func(_, value []byte) error {
@@ -209,8 +217,7 @@ func (d dossier) settledBefore(before time.Time) (bool, error) {
 			return false, nil
 		}
 	}
-	c, err := d.call()
-	return err == nil && c.RevisedAt.Before(before), err
+	return true, nil
 }
 
 // encode makes the frame, and makes sure that it can be read again before

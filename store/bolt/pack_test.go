@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -288,6 +289,23 @@ func TestPackingLeavesWhatIsInUse(t *testing.T) {
 	}
 	if n := packed(t, j); n != 2 {
 		t.Errorf("%d calls were packed, want those that are synced or skipped for a while", n)
+	}
+}
+
+// A call that would make a bundle many times too large stays by itself.
+func TestPackingLeavesWhatIsLarge(t *testing.T) {
+	j := openTest(t, Options{bundle: 1000})
+	if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, size := range []int{900, 9000, 900} {
+		if _, err := j.Deliver(t.Context(), testDelivery(fmt.Sprint("call", i), bytes.Repeat([]byte("x"), size))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, j)
+	if n := packed(t, j); n != 2 {
+		t.Errorf("%d calls were packed, want 2", n)
 	}
 }
 
