@@ -14,8 +14,9 @@ const (
 	// packAfter is how long a call must have been left alone: most corrections
 	// come within minutes, and a call that is packed has to be unpacked for one.
 	packAfter = time.Hour
-	// packRest is the pause after some dozens of calls: deliveries and rounds go
-	// first.
+	// packRest is the pause after a step, which packs some dozens of calls, some
+	// hundred rows of the log, or finds nothing in some thousand calls: deliveries
+	// and rounds go first.
 	packRest = 20 * time.Millisecond
 )
 
@@ -48,9 +49,6 @@ func packPass(ctx context.Context, journal store.Forgetter, before time.Time) (c
 		calls += step.Calls
 		if from = step.Next; from == nil {
 			return calls, nil
-		}
-		if step.Calls == 0 {
-			continue
 		}
 		select {
 		case <-ctx.Done():
