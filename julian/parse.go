@@ -23,6 +23,10 @@ var (
 // journal and in the CRM, whose unique properties hold 255 characters.
 const MaxCallID = 200
 
+// maxName bounds, in bytes, what calls are told apart and listed by: agentId,
+// direction and resultType. 11x's have some twenty.
+const maxName = 200
+
 // Parse reads a callResults body. The error is [ErrNotObject], [ErrNoCallID], or
 // wraps one of them; everything else that is wrong becomes a warning.
 func Parse(body []byte) (*Call, error) {
@@ -91,7 +95,7 @@ func read(t tape, raw map[string]any) (*Call, error) {
 	if strings.ContainsFunc(c.CallID, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
 		return nil, fmt.Errorf("%w that is usable: it has control characters or broken UTF-8", ErrNoCallID)
 	}
-	c.AgentID = o.str("agentId")
+	c.AgentID = o.name("agentId")
 	c.AgentName = o.str("agentName")
 	c.Name = o.str("name")
 	c.PhoneNumber = o.str("phoneNumber")
@@ -99,7 +103,7 @@ func read(t tape, raw map[string]any) (*Call, error) {
 	c.FromPhoneNumber = o.str("fromPhoneNumber")
 	c.ScheduledAt = o.time("scheduledAt")
 	c.Timezone = o.str("timezone")
-	c.Direction = strings.ToLower(o.str("direction"))
+	c.Direction = strings.ToLower(o.name("direction"))
 	c.CustomInputVariables = o.members("customInputVariables")
 	c.Duration = o.integer("duration")
 	c.CallURL = o.str("callUrl")
@@ -120,7 +124,7 @@ func read(t tape, raw map[string]any) (*Call, error) {
 
 func parseResult(o fields) Result {
 	res := Result{
-		ResultType:         ResultType(o.str("resultType")),
+		ResultType:         ResultType(o.name("resultType")),
 		Summary:            o.str("summary"),
 		ExtractedVariables: o.members("extractedVariables"),
 		AgentActions:       parseActions(o.objects("agentActions")),
@@ -232,6 +236,16 @@ func (o fields) str(key string) string {
 		o.wrongType(key, "a string", p.kind)
 	}
 	return p.text
+}
+
+// name is a str that must not be long; what is too much of it is cut off.
+func (o fields) name(key string) string {
+	s := o.str(key)
+	if len(s) <= maxName {
+		return s
+	}
+	o.r.warn(o.at(key), fmt.Sprintf("has %d bytes; cut to %d", len(s), maxName))
+	return strings.ToValidUTF8(s[:maxName], "")
 }
 
 func (o fields) integer(key string) int {

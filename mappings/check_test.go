@@ -205,7 +205,7 @@ func TestExplain(t *testing.T) {
 		return nil
 	}
 	last := find(mappings.RuleField, "", "lastname")
-	if last.Text != "lastName(name)" || last.Write != crm.IfEmpty || len(last.Inputs) != 1 ||
+	if last.Text != "truncate(lastName(name), 255)" || last.Write != crm.IfEmpty || len(last.Inputs) != 1 ||
 		last.Inputs[0].Name != "name" || last.Inputs[0].Value != call.Name || !strings.HasSuffix(last.Result, "Söhne") {
 		t.Errorf("lastname: %+v", last)
 	}

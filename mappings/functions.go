@@ -193,7 +193,7 @@ func isEmpty(v any) bool {
 	case nil:
 		return true
 	case string:
-		return strings.TrimSpace(v) == ""
+		return strings.TrimSpace(clean(v)) == "" // what is written has no control characters
 	case []any:
 		return len(v) == 0
 	case map[string]any:

@@ -25,6 +25,7 @@ type answer struct {
 var (
 	answerNotFound     = answer{status: http.StatusNotFound, code: "NOT_FOUND", message: "there is nothing here", unread: true}
 	answerMethod       = answer{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED", message: "send a POST", unread: true}
+	answerHeader       = answer{status: http.StatusRequestHeaderFieldsTooLarge, code: "HEADER_TOO_LARGE", message: fmt.Sprintf("a request may have %d header fields, %d bytes in all", maxHeaders, maxHeaderBytes), unread: true}
 	answerUnauthorized = answer{status: http.StatusUnauthorized, code: "UNAUTHORIZED", message: "unauthorized", unread: true}
 	answerMalformed    = answer{status: http.StatusBadRequest, code: "MALFORMED"}
 	answerBadGzip      = answer{status: http.StatusBadRequest, code: "MALFORMED", message: "the body is not valid gzip", unread: true}

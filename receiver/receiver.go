@@ -14,6 +14,7 @@
 //	404  another path          405  not POST
 //	408  TIMEOUT: the body came too slowly
 //	413  TOO_LARGE             415  not JSON, or an encoding other than gzip
+//	431  HEADER_TOO_LARGE
 //	503  UNAVAILABLE, with Retry-After: the journal cannot be written
 //
 // Errors have the form {"error":"CODE","message":"…"}. Every answer carries the
@@ -76,7 +77,7 @@ type Options struct {
 
 // An Observation is what is worth counting about one request.
 type Observation struct {
-	Verdict store.Verdict // "" when the request was no delivery: 404, 405 and 503
+	Verdict store.Verdict // "" when the request was no delivery: 404, 405, 431 and 503
 	Status  int           // HTTP
 	Bytes   int           // of the body, as far as it was read
 	Elapsed time.Duration // from the header's arrival to the answer
@@ -162,6 +163,8 @@ func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // request was none.
 func (h *Receiver) handle(w http.ResponseWriter, r *http.Request, start time.Time, id string) (answer, store.Delivery) {
 	switch {
+	case tooMuch(r.Header):
+		return answerHeader, store.Delivery{}
 	case r.URL.Path != h.o.Path:
 		return answerNotFound, store.Delivery{}
 	case r.Method != http.MethodPost:

@@ -17,8 +17,27 @@ type Timeouts struct {
 	Idle   time.Duration // between requests; 2 min
 }
 
-// maxHeaderBytes is ample for any proxy's headers; net/http answers 431 beyond.
-const maxHeaderBytes = 32 << 10
+const (
+	// maxHeaders and maxHeaderBytes are ample for any proxy's headers; beyond them
+	// the answer is 431.
+	maxHeaders     = 200
+	maxHeaderBytes = 32 << 10
+	// readHeaderBytes is how much is read to answer that in words. Beyond it
+	// net/http answers in its own and hangs up.
+	readHeaderBytes = 256 << 10
+)
+
+// tooMuch reports whether a request's header is larger than allowed.
+func tooMuch(header http.Header) bool {
+	fields, size := 0, 0
+	for name, values := range header {
+		for _, v := range values {
+			fields++
+			size += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return fields > maxHeaders || size > maxHeaderBytes
+}
 
 // NewServer returns a server for h that a hostile peer cannot wear down: every
 // phase of a request has a deadline. Answers are expected to be short; a handler
@@ -39,7 +58,7 @@ func NewServer(h http.Handler, t Timeouts, log *slog.Logger) *http.Server {
 		ReadTimeout:       t.Header + t.Body,
 		WriteTimeout:      t.Header + t.Body + deliverTimeout + 10*time.Second,
 		IdleTimeout:       t.Idle,
-		MaxHeaderBytes:    maxHeaderBytes,
+		MaxHeaderBytes:    readHeaderBytes,
 	}
 	if log != nil {
 		// net/http's own lines name peers and broken requests.

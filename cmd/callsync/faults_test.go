@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -336,4 +340,23 @@ func TestAPoisonRecordInABatch(t *testing.T) {
 			s.hasOnce(want)
 		})
 	}
+}
+
+// askAdmin returns what the admin address answers.
+func (s *served) askAdmin(path string) string {
+	s.t.Helper()
+	socket := filepath.Join(filepath.Dir(s.config), "callsync.sock")
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	resp, err := client.Get("http://callsync" + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(b)
 }
