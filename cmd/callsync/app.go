@@ -163,7 +163,8 @@ func logger(w io.Writer, level slog.Level) *slog.Logger {
 	if newPrinter(w).width > 0 {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	// Lines may still end up on a terminal, by way of journalctl for one.
+	return slog.New(slog.NewJSONHandler(harmlessWriter{w}, options))
 }
 
 // hintOf is what to do about an error, if it says so.

@@ -281,7 +281,7 @@ func badSenders(t *testing.T, url string) {
 		{name: "a body that stops", body: head("Content-Length: 100\r\n") + `{"callId":`, status: 408},
 		{name: "a length that cannot be", body: head("Content-Length: 1099511627776\r\n") + "{", status: 413},
 		{name: "chunks without end", body: head("Transfer-Encoding: chunked\r\n") + strings.Repeat("10000\r\n"+strings.Repeat(" ", 0x10000)+"\r\n", 170), status: 413},
-		{name: "ten thousand headers", body: head(headers.String() + "Content-Length: 2\r\n") + "{}", status: 431},
+		{name: "ten thousand headers", body: head(headers.String()+"Content-Length: 2\r\n") + "{}", status: 431},
 		{name: "another method", body: "PUT /" + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", status: 405},
 		{name: "another path", body: "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", status: 404},
 		// What is no HTTP gets no answer in JSON: that it ends is enough.
