@@ -72,8 +72,7 @@ func (r *round) decidePeople(ctx context.Context) ([]*contactEdit, error) {
 	decided := edits[:0]
 	for _, ce := range edits {
 		p := ce.person
-		if !p.ref.IsZero() && len(ce.reads) > 0 {
-			snap := present[p.ref]
+		if snap, read := present[p.ref]; read {
 			if !r.follow(p, snap) {
 				continue
 			}
@@ -198,7 +197,7 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 			for i := range ce.diffs {
 				ce.diffs[i].step = write
 			}
-		} else if ce.reads = r.questions(ce.diffs, true); len(ce.reads) > 0 {
+		} else if ce.reads = r.questions(ce.diffs, true); len(ce.reads) > 0 || slices.ContainsFunc(calls, (*item).recreates) {
 			asks.want(p.ref, ce.reads)
 		}
 		edits = append(edits, ce)

@@ -45,6 +45,10 @@ func (it *item) open() bool {
 	return o.status == "" && !o.again && !o.deferred
 }
 
+// recreates reports whether what somebody deleted in the CRM is to be made anew
+// for the call.
+func (it *item) recreates() bool { return it.work.State.Recreate }
+
 func (it *item) skip(reason string) {
 	it.outcome = outcome{status: store.Skipped, reason: reason}
 }

@@ -141,7 +141,7 @@ func (r *round) locateRecords(ctx context.Context, jobs []*job) error {
 func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 	var q reading
 	doubtful := func(j *job) bool {
-		return j.item.open() && j.want.Key != "" && exists(j.row) && (j.item.work.State.Recreate || j.row.Retracted)
+		return j.item.open() && j.want.Key != "" && exists(j.row) && (j.item.recreates() || j.row.Retracted)
 	}
 	for _, j := range jobs {
 		if doubtful(j) {
@@ -153,7 +153,7 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 		return err
 	}
 	for _, j := range jobs {
-		gone := !j.row.Gone.IsZero() && j.want.Key != "" && j.item.work.State.Recreate
+		gone := !j.row.Gone.IsZero() && j.want.Key != "" && j.item.recreates()
 		if doubtful(j) {
 			gone = present[j.row.Ref()].Gone
 			j.row.Retracted = false
@@ -307,6 +307,9 @@ func (r *round) recordReading(jobs []*job, resolved map[crm.Value]string) readin
 				q.want(j.row.Ref(), names)
 			}
 		}
+		if j.op == crm.Archive && !j.row.Retracted { // somebody may have deleted it before
+			q.want(j.row.Ref(), nil)
+		}
 	}
 	return q
 }
@@ -329,6 +332,11 @@ func (r *round) recordChanges(jobs []*job, present map[crm.Ref]crm.Snapshot, res
 		snap := present[j.row.Ref()]
 		if j.op == crm.Update && snap.Gone {
 			r.deleted(j)
+			continue
+		}
+		if j.op == crm.Archive && snap.Gone {
+			j.row.Gone = r.now
+			r.setRecord(j.item, j.row)
 			continue
 		}
 		j.present = snap.Properties

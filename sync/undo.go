@@ -179,9 +179,13 @@ func (u *undoing) record(j *job, snap crm.Snapshot) {
 		return
 	case !j.row.Gone.IsZero():
 		rp.Note = "no longer in the CRM"
-	case snap.Gone:
+	case snap.Gone && j.row.Retracted:
+		rp.Note = "archived already"
+		j.row.Gone = u.r.now
+		u.r.setRecord(u.it, j.row)
+	case snap.Gone: // and stays so when the call is written again
 		rp.Note = "a person deleted it in the CRM"
-		j.row.Gone, j.row.Retracted = u.r.now, true
+		j.row.Gone = u.r.now
 		u.r.setRecord(u.it, j.row)
 	default:
 		rp.Op = crm.Archive
