@@ -81,6 +81,9 @@ type KeyRef struct {
 	// Since is when a request that may have created the record was last sent.
 	// While the CRM's index may not show it yet, the answer is Unknown.
 	Since time.Time
+	// Not are the ids of deleted records that had the key before. An index or a
+	// query may still show them; they are never the answer.
+	Not []string
 }
 
 // A Location answers a [KeyRef].

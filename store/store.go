@@ -359,6 +359,8 @@ type Record struct {
 	Retracted bool `json:"retracted,omitempty"`
 	// Keep leaves it in the CRM when the call no longer yields it.
 	Keep bool `json:"keep,omitempty"`
+	// Replaced are the ids of deleted records in whose place this one was made.
+	Replaced []string `json:"replaced,omitempty"`
 }
 
 // Ref names the record in the CRM; its ID is "" until the CRM has answered.

@@ -97,3 +97,41 @@ func TestRecreateLooksForTheContact(t *testing.T) {
 		}
 	})
 }
+
+// What was archived, or deleted and asked for again, is not taken for what an
+// attempt to make it anew may have made, where the CRM still shows deleted records.
+func TestReplacedIsNotTheAnswer(t *testing.T) {
+	for name, again := range map[string]store.Request{"undone and redone": {Redo: true}, "recreated": {Recreate: true}} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.crm.deleted = true
+				w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "task")))
+				w.settle()
+				for range 2 {
+					if again.Redo {
+						w.crm.wrote()
+						w.undo("c1")
+					} else {
+						w.crm.remove(w.wantLive("tasks", 1)[0])
+						w.crm.remove(w.wantLive("calls", 1)[0])
+					}
+					failed := 0
+					w.crm.refuse = func(c crm.Change) error {
+						if c.Op != crm.Create || c.Object == "contacts" || failed == 2 {
+							return nil
+						}
+						failed++
+						return &crm.Error{Kind: crm.Transient, Op: "create", Message: "refused"}
+					}
+					w.resync(again, "c1")
+					w.settle()
+					if failed < 2 {
+						t.Fatal("nothing was attempted")
+					}
+					w.wantLive("calls", 1)
+					w.wantLive("tasks", 1)
+				}
+			})
+		})
+	}
+}

@@ -19,6 +19,7 @@ type fakeCRM struct {
 	now     func() time.Time
 	lag     time.Duration
 	unique  bool // the CRM refuses a second record with one of callsync's keys
+	deleted bool // Locate answers with deleted records too
 	owners  map[string]string
 	records map[crm.Ref]*fakeRecord
 	next    int
@@ -103,6 +104,16 @@ func (f *fakeCRM) byKey(object, key string) (crm.Ref, *fakeRecord) {
 	return crm.Ref{}, nil
 }
 
+// deletedByKey finds a deleted record that could be what a lost request made.
+func (f *fakeCRM) deletedByKey(k crm.KeyRef) (crm.Ref, *fakeRecord) {
+	for ref, rec := range f.records {
+		if ref.Object == k.Object && rec.key == k.Key && rec.gone && !slices.Contains(k.Not, ref.ID) {
+			return ref, rec
+		}
+	}
+	return crm.Ref{}, nil
+}
+
 func (f *fakeCRM) Locate(_ context.Context, keys []crm.KeyRef) ([]crm.Location, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,6 +123,9 @@ func (f *fakeCRM) Locate(_ context.Context, keys []crm.KeyRef) ([]crm.Location, 
 	out := make([]crm.Location, len(keys))
 	for i, k := range keys {
 		ref, rec := f.byKey(k.Object, k.Key)
+		if rec == nil && f.deleted {
+			ref, rec = f.deletedByKey(k)
+		}
 		switch {
 		case rec != nil && (f.unique || f.now().Sub(rec.at) >= f.lag):
 			out[i] = crm.Location{State: crm.Found, ID: ref.ID}

@@ -399,7 +399,7 @@ func (r *round) plan(items []*item) {
 // recall looks for people whose creation was attempted before: they may exist
 // although no answer was ever seen. Those it finds count as known.
 func (r *round) recall(ctx context.Context) error {
-	open := map[crm.KeyRef]crm.Location{}
+	open := map[crm.Ref]crm.KeyRef{} // by object and key
 	for _, it := range r.items {
 		for name, id := range it.known {
 			if it.open() && id.IsZero() && id.Key != "" {
@@ -408,20 +408,21 @@ func (r *round) recall(ctx context.Context) error {
 					it.known[name] = id
 					r.setIdentity(name, id)
 				}
-				open[keyRef(id)] = crm.Location{}
+				open[attemptOf(id)] = keyRef(id)
 			}
 		}
 	}
 	if len(open) == 0 {
 		return nil
 	}
-	keys := slices.SortedFunc(maps.Keys(open), func(a, b crm.KeyRef) int { return cmp.Compare(a.Key, b.Key) })
+	keys := slices.SortedFunc(maps.Values(open), func(a, b crm.KeyRef) int { return cmp.Compare(a.Key, b.Key) })
 	locations, err := r.loop.destination.Locate(ctx, keys)
 	if err != nil {
 		return err
 	}
+	answers := map[crm.Ref]crm.Location{}
 	for i, k := range keys {
-		open[k] = locations[i]
+		answers[crm.Ref{Object: k.Object, ID: k.Key}] = locations[i]
 		if locations[i].State == crm.Found {
 			if err := r.recalled(ctx, k, locations[i].ID); err != nil {
 				return err
@@ -430,7 +431,7 @@ func (r *round) recall(ctx context.Context) error {
 	}
 	for _, it := range r.items {
 		for name, id := range it.known {
-			loc, asked := open[keyRef(id)]
+			loc, asked := answers[attemptOf(id)]
 			switch {
 			case !asked || !it.open():
 			case loc.State == crm.Found:
@@ -443,6 +444,9 @@ func (r *round) recall(ctx context.Context) error {
 	}
 	return r.flush(ctx)
 }
+
+// attemptOf names the creation that an identity tells of.
+func attemptOf(id store.Identity) crm.Ref { return crm.Ref{Object: id.Object, ID: id.Key} }
 
 func keyRef(id store.Identity) crm.KeyRef {
 	return crm.KeyRef{Object: id.Object, Key: id.Key, Since: id.Intent}

@@ -113,7 +113,7 @@ func (r *round) locateRecords(ctx context.Context, jobs []*job) error {
 				j.row.Intent = r.now
 				r.setRecord(j.item, j.row)
 			}
-			keys = append(keys, crm.KeyRef{Object: j.row.Object, Key: j.row.Key, Since: j.row.Intent})
+			keys = append(keys, crm.KeyRef{Object: j.row.Object, Key: j.row.Key, Since: j.row.Intent, Not: j.row.Replaced})
 			tried = append(tried, j)
 		}
 	}
@@ -167,7 +167,8 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 
 // startAnew forgets the record that stood in the CRM, of one that is wanted again.
 func (j *job) startAnew() {
-	j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.want.Object, Keep: j.row.Keep}
+	replaced := append(slices.Clip(j.row.Replaced), j.row.ID)
+	j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.want.Object, Keep: j.row.Keep, Replaced: replaced}
 }
 
 // decideOps says what kind of change each record needs.

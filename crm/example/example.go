@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -159,8 +160,10 @@ func (r *Rolodex) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location
 		if err != nil {
 			return nil, err
 		}
-		if len(found) > 0 {
-			answers[i] = crm.Location{State: crm.Found, ID: found[0].ID}
+		for _, c := range found {
+			if !slices.Contains(k.Not, c.ID) {
+				answers[i] = crm.Location{State: crm.Found, ID: c.ID}
+			}
 		}
 	}
 	return answers, nil

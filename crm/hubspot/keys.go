@@ -137,7 +137,7 @@ func (p *Portal) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location,
 	}
 	locations := make([]crm.Location, len(keys))
 	for i, k := range keys {
-		if o, ok := found[k.Object][k.Key]; ok {
+		if o, ok := found[k.Object][k.Key]; ok && !slices.Contains(k.Not, string(o.ID)) {
 			locations[i] = crm.Location{State: crm.Found, ID: string(o.ID)}
 		} else if wait := k.Since.Add(p.lag).Sub(now); !unique[k.Object] && !k.Since.IsZero() && wait > 0 {
 			locations[i] = crm.Location{State: crm.Unknown, RetryAfter: wait}

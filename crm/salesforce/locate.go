@@ -15,7 +15,8 @@ const clockSlack = 5 * time.Minute
 // archives activities a year after they are due and leaves archived rows out of
 // ordinary queries. A deleted row is the answer only if it was created after
 // Since: then it is what the lost request made and somebody deleted, and must
-// not be made again; an older one is another story.
+// not be made again; an older one is another story, and so is one that is known
+// to be replaced.
 func (c *Connector) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location, error) {
 	byObject := map[string][]string{}
 	for _, k := range keys {
@@ -43,6 +44,9 @@ func (c *Connector) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Locati
 func (c *Connector) locate(k crm.KeyRef, rows []row, unique bool) crm.Location {
 	var made row
 	for _, r := range rows {
+		if slices.Contains(k.Not, r.ref.ID) {
+			continue
+		}
 		if r.deleted && r.next.IsZero() {
 			if !k.Since.IsZero() && !r.created.Before(k.Since.Add(-clockSlack)) {
 				made = r
