@@ -293,8 +293,12 @@ func TestQuotaIsSharedWithOthers(t *testing.T) {
 			t.Errorf("read %d after the wait: %v with %d requests, want %d", i, err, w.requests(), want)
 		}
 	}
-	w.sim.Advance(15 * time.Minute)
 	w.sim.Configure(func(s *salesforceSettings) { s.DailyUsed = 0 })
+	w.sim.Advance(14 * time.Second)
+	if err := read(); crm.KindOf(err) != crm.Quota {
+		t.Errorf("asked twice within 15 seconds: %v", err)
+	}
+	w.sim.Advance(time.Second) // somebody who has raised the quota need not wait for long
 	if err := read(); err != nil {
 		t.Errorf("after usage has fallen: %v", err)
 	}

@@ -19,6 +19,9 @@ const (
 	// quotaPause is how long to wait before looking whether usage, counted over
 	// a rolling 24 hours, has fallen.
 	quotaPause = 15 * time.Minute
+	// quotaLook is how soon somebody who asks for it, as by `callsync unpause`,
+	// may have it looked at again.
+	quotaLook = 15 * time.Second
 )
 
 // A meter knows the daily quota and counts requests.
@@ -30,7 +33,7 @@ type meter struct {
 	requests map[string]int64
 	used     int64
 	limit    int64
-	nextLook time.Time // while over the share: when one request may pass
+	looked   time.Time // while over the share: when a request was let pass
 }
 
 func newMeter(share float64, now func() time.Time) *meter {
@@ -41,22 +44,23 @@ func newMeter(share float64, now func() time.Time) *meter {
 }
 
 // admit counts a request that is about to be sent, or refuses it because the
-// org's usage has reached callsync's share. Once every quotaPause one request
-// passes, so that its answer tells when usage has fallen.
+// org's usage has reached callsync's share. Whoever waits as long as the refusal
+// says, or asks again after quotaLook, has one request pass, so that its answer
+// tells when usage has fallen.
 func (m *meter) admit(op string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.limit > 0 && float64(m.used) >= m.share*float64(m.limit) {
 		now := m.now()
-		if wait := m.nextLook.Sub(now); wait > 0 {
+		if since := now.Sub(m.looked); since >= 0 && since < quotaLook {
 			return &crm.Error{
-				Kind: crm.Quota, Op: op, RetryAfter: wait,
+				Kind: crm.Quota, Op: op, RetryAfter: quotaPause - since,
 				Message: fmt.Sprintf("the org has used %d of its %d API requests per 24 hours; callsync leaves the last %.0f%% to others",
 					m.used, m.limit, 100*(1-m.share)),
-				Hint: "it goes on by itself as usage falls; raise the destination's quota_share to let callsync use more",
+				Hint: "it goes on by itself as usage falls; `callsync unpause` looks again; raise the destination's quota_share to let callsync use more",
 			}
 		}
-		m.nextLook = now.Add(quotaPause)
+		m.looked = now
 	}
 	m.requests[op]++
 	return nil
@@ -87,7 +91,7 @@ func (m *meter) observe(h http.Header) {
 		crossed := float64(m.used) < m.share*float64(m.limit) || m.limit == 0
 		m.used, m.limit = used, limit
 		if crossed && float64(used) >= m.share*float64(limit) {
-			m.nextLook = m.now().Add(quotaPause)
+			m.looked = m.now()
 		}
 		m.mu.Unlock()
 	}

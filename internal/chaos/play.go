@@ -303,13 +303,13 @@ func (w *world) settle(ctx context.Context) error {
 		limit += 8 * a.patience() // who waits for an index may have to more than once
 	}
 	deadline := time.Now().Add(limit)
-	mended := 0
+	mended, unplanned := 0, 0
 	for n := 0; ; n++ {
 		s, err := w.status(ctx)
 		if err != nil {
 			return err
 		}
-		busy, failed := false, false
+		busy, failed, planned := false, false, true
 		for _, d := range s.Destinations {
 			waiting := d.Calls["pending"] + d.Calls["retrying"]
 			failed = failed || d.Calls["failed"] > 0
@@ -320,14 +320,19 @@ func (w *world) settle(ctx context.Context) error {
 				if err := w.ask(ctx, http.MethodPost, path+"/unpause", map[string]any{}, nil); err != nil {
 					return err
 				}
-			case waiting > 0 && d.NextAttempt.IsZero():
-				return fmt.Errorf("%s: %d calls are on their way, and no attempt is planned", d.Destination, waiting)
+			case waiting > 0 && d.NextAttempt.IsZero(): // once may be the moment in which the last one is done
+				if planned = false; unplanned == 10 {
+					return fmt.Errorf("%s: %d calls are on their way, and no attempt is planned", d.Destination, waiting)
+				}
 			case waiting > 0 && time.Until(d.NextAttempt) > 8*time.Second && n%20 == 0:
 				again := map[string]any{"state": "retrying", "destination": d.Destination}
 				if err := w.ask(ctx, http.MethodPost, "/api/v1/resync", again, nil); err != nil {
 					return err
 				}
 			}
+		}
+		if unplanned++; planned {
+			unplanned = 0
 		}
 		switch {
 		case !busy && failed && mended < 3:
