@@ -47,8 +47,8 @@ type kind struct {
 	join func(a *account, ids []string) error
 	// logIn lets callsync in by OAuth in place of a key, where both are possible.
 	logIn func(a *account) error
-	// remove deletes an activity, as somebody in the CRM may.
-	remove func(a *account, r crmRecord) error
+	// remove deletes a record, as somebody in the CRM may.
+	remove func(a *account, object, id string) error
 	// portray reads the state dump.
 	portray func(a *account) *portrait
 	// faults draws a disturbance that only this CRM knows.
@@ -93,6 +93,7 @@ type account struct {
 	joined  map[string]bool
 	deleted deletions
 	removed atomic.Int64 // activities deleted
+	parted  partings
 	// refresh is the OAuth refresh token callsync logs in with; "" where it has a
 	// key.
 	refresh string
@@ -159,8 +160,13 @@ func (a *account) populate(everybody []person) error {
 // joinNext has colleagues clean up after one of the people. Faults strike them
 // too; then they try again later.
 func (a *account) joinNext() {
-	if len(a.joins) > 0 && a.joins[0]() == nil {
-		a.joins = a.joins[1:]
+	if len(a.joins) == 0 {
+		return
+	}
+	join := a.joins[0]
+	a.joins = a.joins[1:]
+	if join() != nil {
+		a.joins = append(a.joins, join)
 	}
 }
 
@@ -306,9 +312,18 @@ type crmPerson struct {
 	named        bool
 }
 
+// who is how the oracle knows somebody: by number, else by email.
+func (x crmPerson) who() string {
+	if x.phone != "" {
+		return x.phone
+	}
+	return x.email
+}
+
 // A crmRecord is a live activity.
 type crmRecord struct {
 	kind    string // "call", "meeting", "task"
+	object  string
 	id, key string
 	title   string
 	text    string

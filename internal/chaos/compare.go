@@ -7,10 +7,19 @@ import (
 	"strings"
 )
 
-// audit compares a CRM with what the newest revisions say; of the people who are
-// excused, by number, no properties. Records whose keys are in deleted were
-// deleted by somebody in the CRM, and stay so.
-func (p *portrait) audit(wants map[string]want, everybody []person, excused, deleted map[string]bool) []string {
+// Meddling is what people did in a CRM.
+type meddling struct {
+	joined  map[string]bool            // people, as who returns them, whose properties may have been lost
+	deleted map[string]bool            // keys of records that were deleted, and stay so
+	parted  map[string]map[string]bool // deleted people, and the calls sent by then
+}
+
+// sentBefore reports whether a call was sent before its person was deleted.
+func (m meddling) sentBefore(w want) bool { return m.parted[w.who()][w.id] }
+
+// audit compares a CRM with what the newest revisions say, and with what people
+// did there.
+func (p *portrait) audit(wants map[string]want, everybody []person, m meddling) []string {
 	var found []string
 	wrong := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 
@@ -20,11 +29,10 @@ func (p *portrait) audit(wants map[string]want, everybody []person, excused, del
 	}
 	ids := map[string][]string{} // of the people with a number or email
 	persons := map[string]crmPerson{}
+	there := map[string]bool{} // ids
 	for _, x := range p.people {
-		who := x.phone
-		if who == "" {
-			who = x.email
-		}
+		who := x.who()
+		there[x.id] = true
 		if !known[who] || who == "" {
 			wrong("%s %s is nobody who was called", x.object, x.id)
 		}
@@ -69,14 +77,17 @@ func (p *portrait) audit(wants map[string]want, everybody []person, excused, del
 		if w.email != "" {
 			mailed[w.who()] = w.email
 		}
-		if len(ids[w.who()]) == 0 {
+		if len(ids[w.who()]) == 0 && !m.sentBefore(w) {
 			wrong("%s: nobody has %s", id, w.who())
 		}
-		for _, text := range w.audit(mine, ids[w.who()], lacks(id, deleted)) {
+		if m.sentBefore(w) {
+			mine = orphaned(mine, ids[w.who()], there)
+		}
+		for _, text := range w.audit(mine, ids[w.who()], lacks(id, m.deleted)) {
 			wrong("%s: %s", id, text)
 		}
 	}
-	for key := range deleted {
+	for key := range m.deleted {
 		if r, back := made[key]; back {
 			wrong("%s %s (%s) was deleted in the CRM and is there again", r.kind, r.id, key)
 		}
@@ -86,7 +97,7 @@ func (p *portrait) audit(wants map[string]want, everybody []person, excused, del
 	}
 	for who, out := range optedOut {
 		x, there := persons[who]
-		if !there || excused[who] {
+		if _, parted := m.parted[who]; !there || parted || m.joined[who] {
 			continue
 		}
 		if x.doNotCall != out {
@@ -148,6 +159,21 @@ func (w want) audit(mine map[string][]crmRecord, person []string, lacks bool) []
 		wrong("the tasks are %q, should be %q", titles, should)
 	}
 	return found
+}
+
+// orphaned are the records of a call, of which those that lost their person to a
+// deletion count as linked well.
+func orphaned(mine map[string][]crmRecord, person []string, there map[string]bool) map[string][]crmRecord {
+	out := map[string][]crmRecord{}
+	for kind, list := range mine {
+		for _, r := range list {
+			if !slices.ContainsFunc(r.who, func(id string) bool { return there[id] }) {
+				r.who = person
+			}
+			out[kind] = append(out[kind], r)
+		}
+	}
+	return out
 }
 
 // lacks says whether something of a call was deleted in the CRM.

@@ -36,7 +36,7 @@ func sound() (*portrait, map[string]want, []person) {
 
 func TestOraclePassesWhatIsSound(t *testing.T) {
 	p, wants, everybody := sound()
-	if found := p.audit(wants, everybody, nil, nil); len(found) > 0 {
+	if found := p.audit(wants, everybody, meddling{}); len(found) > 0 {
 		t.Errorf("found %q", found)
 	}
 }
@@ -77,7 +77,7 @@ func TestOracleFindsWhatIsBroken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, wants, everybody := sound()
 			x.harm(p)
-			found := p.audit(wants, everybody, nil, nil)
+			found := p.audit(wants, everybody, meddling{})
 			if !slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, x.says) }) {
 				t.Errorf("found %q, want something that says %q", found, x.says)
 			}
@@ -90,12 +90,42 @@ func TestOracleFindsWhatIsBroken(t *testing.T) {
 func TestDeletedStaysDeleted(t *testing.T) {
 	deleted := map[string]bool{"c1#call": true}
 	p, wants, everybody := sound()
-	if found := p.audit(wants, everybody, nil, deleted); !slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, "is there again") }) {
+	if found := p.audit(wants, everybody, meddling{deleted: deleted}); !slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, "is there again") }) {
 		t.Errorf("found %q of a record that came back", found)
 	}
 	p.records = p.records[1:]
-	if found := p.audit(wants, everybody, nil, deleted); len(found) > 0 {
+	if found := p.audit(wants, everybody, meddling{deleted: deleted}); len(found) > 0 {
 		t.Errorf("found %q though it stayed deleted", found)
+	}
+}
+
+// TestDeletedPerson: calls that were sent before somebody was deleted may be
+// linked to nobody, others may not, and nobody is created twice.
+func TestDeletedPerson(t *testing.T) {
+	before := meddling{parted: map[string]map[string]bool{"14152000001": {"c1": true}}}
+	later := meddling{parted: map[string]map[string]bool{"14152000001": {}}}
+	for name, x := range map[string]struct {
+		harm func(p *portrait)
+		m    meddling
+		says string
+	}{
+		"nobody there":               {func(p *portrait) { p.people = p.people[1:] }, before, ""},
+		"links gone along":           {func(p *portrait) { p.people = p.people[1:]; p.records[0].who = nil }, before, ""},
+		"another, links left behind": {func(p *portrait) { p.people[0].id = "9" }, before, ""},
+		"another, and two":           {func(p *portrait) { p.people = append(p.people, crmPerson{id: "9", phone: "14152000001"}) }, before, "is doubled"},
+		"linked to somebody else":    {func(p *portrait) { p.records[0].who = []string{"2"} }, before, "linked to [2]"},
+		"nobody there later":         {func(p *portrait) { p.people = p.people[1:] }, later, "nobody has"},
+		"a link left behind later":   {func(p *portrait) { p.people[0].id = "9" }, later, "linked to [1]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, wants, everybody := sound()
+			x.harm(p)
+			found := p.audit(wants, everybody, x.m)
+			says := slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, x.says) })
+			if x.says == "" && len(found) > 0 || x.says != "" && !says {
+				t.Errorf("found %q, want something that says %q", found, x.says)
+			}
+		})
 	}
 }
 

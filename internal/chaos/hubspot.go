@@ -72,8 +72,8 @@ quota_share  = 1
 		return a.call("POST", "/crm/v3/objects/contacts/merge", hubspotsim.DefaultToken, map[string]any{"primaryObjectId": ids[0], "objectIdToMerge": ids[1]}, &out)
 	},
 	logIn: logInHubSpot,
-	remove: func(a *account, r crmRecord) error {
-		return a.call("DELETE", "/crm/v3/objects/"+r.kind+"s/"+r.id, hubspotsim.DefaultToken, nil, nil)
+	remove: func(a *account, object, id string) error {
+		return a.call("DELETE", "/crm/v3/objects/"+object+"/"+id, hubspotsim.DefaultToken, nil, nil)
 	},
 	portray: portrayHubSpot,
 	faults: func(r *rand.Rand) disturbance {
@@ -175,7 +175,7 @@ func portrayHubSpot(a *account) *portrait {
 			x := r.Properties
 			milliseconds, _ := strconv.Atoi(x["hs_call_duration"])
 			p.records = append(p.records, crmRecord{
-				kind: kind, id: r.ID, key: x["callsync_key"],
+				kind: kind, object: object, id: r.ID, key: x["callsync_key"],
 				title:   x["hs_call_title"] + x["hs_meeting_title"] + x["hs_task_subject"],
 				text:    x["hs_call_body"] + x["hs_meeting_body"] + x["hs_task_body"],
 				start:   when(x["hs_meeting_start_time"]),

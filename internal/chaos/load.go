@@ -71,6 +71,7 @@ type load struct {
 	people []person
 	calls  []*call
 	r      *rand.Rand
+	long   bool // calls have transcripts, so that some of them fill a bundle of the journal
 }
 
 type call struct {
@@ -83,6 +84,7 @@ type call struct {
 type version struct {
 	body    []byte
 	interim bool
+	person  int
 }
 
 // A draft is what the newest version says.
@@ -207,7 +209,7 @@ func (l *load) write(c *call, result string) {
 	}
 	callResult := map[string]any{
 		"resultType": result, "summary": summary, "humanActions": actions, "agentActions": []any{},
-		"extractedVariables": map[string]any{}, "transcription": "User: ...",
+		"extractedVariables": map[string]any{}, "transcription": l.transcript(),
 		"outcomes": []any{map[string]any{"name": "interested", "reasoning": "asked twice"}},
 	}
 	if !d.meeting.IsZero() {
@@ -225,7 +227,20 @@ func (l *load) write(c *call, result string) {
 	if err != nil {
 		panic(err) // maps of plain values
 	}
-	c.versions = append(c.versions, version{body, result == "Processing Analysis" || result == "Calling"})
+	c.versions = append(c.versions, version{body, result == "Processing Analysis" || result == "Calling", d.person})
+}
+
+// transcript is short, or where calls are long some thousand words of which no
+// two calls have the same.
+func (l *load) transcript() string {
+	if !l.long {
+		return "User: ..."
+	}
+	var b strings.Builder
+	for range 1000 + l.r.IntN(3000) {
+		fmt.Fprintf(&b, "w%x ", l.r.Uint32())
+	}
+	return b.String()
 }
 
 // token is in the summary of one version of one call and nowhere else.

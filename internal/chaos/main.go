@@ -159,7 +159,7 @@ func runSeed(ctx context.Context, b *binary, kinds []string, seed uint64, o opti
 type tally struct {
 	mu                                                  sync.Mutex
 	seeds, kills, deliveries, acked, requests, refusals int
-	starved, deleted                                    int
+	starved, deleted, parted                            int
 }
 
 func (t *tally) add(other *tally) {
@@ -173,13 +173,14 @@ func (t *tally) add(other *tally) {
 	t.refusals += other.refusals
 	t.starved += other.starved
 	t.deleted += other.deleted
+	t.parted += other.parted
 }
 
 func (t *tally) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := fmt.Sprintf("%d kills, %d deliveries (%d acknowledged), %d CRM requests (%d hit by a fault), disk full %d times, %d activities deleted",
-		t.kills, t.deliveries, t.acked, t.requests, t.refusals, t.starved, t.deleted)
+	s := fmt.Sprintf("%d kills, %d deliveries (%d acknowledged), %d CRM requests (%d hit by a fault), disk full %d times, %d activities and %d people deleted",
+		t.kills, t.deliveries, t.acked, t.requests, t.refusals, t.starved, t.deleted, t.parted)
 	if t.seeds > 1 {
 		s = fmt.Sprintf("%d seeds, %s", t.seeds, s)
 	}

@@ -150,15 +150,15 @@ func (w *world) audit(ctx context.Context, l *load, strict bool) []string {
 	}
 	for _, a := range w.accounts {
 		p := a.portray(a)
-		excused := a.joined
+		m := meddling{joined: a.joined, deleted: a.deleted.keys(), parted: a.parted.all()}
 		if strict {
-			excused = nil
+			m.joined = nil
 		}
-		for _, text := range p.audit(wants, w.staying(l), excused, a.deleted.keys()) {
+		for _, text := range p.audit(wants, w.staying(l), m) {
 			wrong("%s: %s", a.name, text)
 		}
 		for id, j := range journal {
-			for _, text := range auditStanding(a.name, j, wants[id], p, a.deleted.keys()) {
+			for _, text := range auditStanding(a.name, j, wants[id], p, m.deleted) {
 				wrong("%s: %s: %s", a.name, id, text)
 			}
 		}

@@ -84,6 +84,9 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 	for _, d := range x.deletes {
 		w.deleteOne(ctx, w.accounts[d.account], l, d.call)
 	}
+	for _, d := range x.partings {
+		w.deletePerson(w.accounts[d.account], l, d.person)
+	}
 	for _, i := range x.join {
 		w.accounts[i].joinNext()
 	}
@@ -381,6 +384,9 @@ func (w *world) judge(ctx context.Context, l *load) []string {
 	}
 	if err := w.recreate(ctx, l); err != nil {
 		return fail("afterwards", []string{err.Error()})
+	}
+	if found := w.audit(ctx, l, false); len(found) > 0 {
+		return fail("after a resync with --recreate", found)
 	}
 	for _, a := range w.accounts {
 		if err := a.edit(shipped); err != nil {

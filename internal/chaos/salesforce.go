@@ -69,16 +69,12 @@ client_secret = "sandbox-secret"
 		_, err := s.ConvertLead(ids[0], "", "")
 		return err
 	},
-	remove: func(a *account, r crmRecord) error {
+	remove: func(a *account, object, id string) error {
 		token, err := salesforceToken(a)
 		if err != nil {
 			return err
 		}
-		object := "Task"
-		if r.kind == "meeting" {
-			object = "Event"
-		}
-		return a.call("DELETE", "/services/data/v66.0/sobjects/"+object+"/"+r.id, token, nil, nil)
+		return a.call("DELETE", "/services/data/v66.0/sobjects/"+object+"/"+id, token, nil, nil)
 	},
 	portray: portraySalesforce,
 	faults: func(r *rand.Rand) disturbance {
@@ -154,7 +150,7 @@ func portraySalesforce(a *account) *portrait {
 				continue
 			}
 			rec := crmRecord{
-				kind: "task", id: r.ID, key: text(r, "callsync_key__c"), title: text(r, "Subject"), text: text(r, "Description"),
+				kind: "task", object: object, id: r.ID, key: text(r, "callsync_key__c"), title: text(r, "Subject"), text: text(r, "Description"),
 				start: instant(r.Fields["StartDateTime"]), seconds: number(r.Fields["CallDurationInSeconds"]),
 			}
 			switch {

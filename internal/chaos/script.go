@@ -29,6 +29,7 @@ type round struct {
 	starve     time.Duration // how long the disk is full; 0: it is not
 	erase      int           // a leaver who asks to be erased, from 1; 0: nobody
 	deletes    []deletePlan  // activities somebody deletes in a CRM
+	partings   []partPlan    // people somebody deletes in a CRM
 	join       []int         // accounts in which somebody merges or converts a person
 	rest       time.Duration
 }
@@ -39,10 +40,13 @@ type deletePlan struct {
 	call    string
 }
 
+// A partPlan says which person is deleted in which account.
+type partPlan struct{ account, person int }
+
 // newScript draws a script in which callsync dies so many times.
 func newScript(seed uint64, accounts, kills int) *script {
 	r := rand.New(rand.NewPCG(seed, 1))
-	s := &script{load: &load{people: people(seed), r: rand.New(rand.NewPCG(seed, 2))}}
+	s := &script{load: &load{people: people(seed), r: rand.New(rand.NewPCG(seed, 2)), long: r.IntN(3) == 0}}
 	for left := kills; left > 0; {
 		var x round
 		for range 1 + r.IntN(8) {
@@ -93,6 +97,12 @@ func newScript(seed uint64, accounts, kills int) *script {
 		}
 		if r.IntN(5) == 0 {
 			x.deletes = append(x.deletes, deletePlan{r.IntN(accounts), s.load.calls[r.IntN(len(s.load.calls))].id})
+		}
+		if r.IntN(6) == 0 {
+			x.partings = append(x.partings, partPlan{r.IntN(accounts), s.load.calls[r.IntN(len(s.load.calls))].draft.person})
+		}
+		if s.load.long && r.IntN(3) == 0 {
+			x.chores = append(x.chores, "compact") // packs what is settled
 		}
 		x.rest = []time.Duration{0, 0, 5, 40, 200, 800}[r.IntN(6)] * time.Millisecond
 		s.rounds = append(s.rounds, x)
@@ -202,6 +212,9 @@ func (x round) describe(l *load) string {
 	}
 	for _, d := range x.deletes {
 		parts = append(parts, fmt.Sprintf("CRM %d: somebody deletes an activity of %s", d.account, strings.TrimPrefix(d.call, "call.chaos")))
+	}
+	for _, d := range x.partings {
+		parts = append(parts, fmt.Sprintf("CRM %d: somebody deletes person %d", d.account, d.person))
 	}
 	if x.kill != nil {
 		parts = append(parts, "kill at "+x.kill.String())

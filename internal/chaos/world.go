@@ -309,6 +309,7 @@ func (w *world) tally() *tally {
 		requests, struck := a.counts()
 		t.requests += requests
 		t.deleted += int(a.removed.Load())
+		t.parted += a.parted.total()
 		t.refusals += struck
 	}
 	return t
