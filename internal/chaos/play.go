@@ -356,68 +356,110 @@ func (w *world) settle(ctx context.Context) error {
 	}
 }
 
-// judge lets callsync come to rest and compares: first as it is, then after the
-// shipped mapping is back and everything was synced again, and once more, which
-// may then find nothing left to write.
+// judge lets callsync come to rest and compares: first as it is, then with calls in
+// bundles, then with everything made anew that was deleted, then after the shipped
+// mapping is back and everything was synced again, and once more, which may then
+// find nothing left to write.
 func (w *world) judge(ctx context.Context, l *load) []string {
+	problems := slices.Clone(w.ledger.wrong)
+	for _, stage := range []struct {
+		when string
+		run  func(context.Context, *load) []string
+	}{
+		{"at the end", w.rest},
+		{"after a compaction", w.pack},
+		{"after a resync with --recreate", w.recreated},
+		{"after a restart", w.restart},
+		{"after a forced resync", w.forced},
+		{"after another resync", w.again},
+		{"in the log", func(_ context.Context, l *load) []string { return w.auditLog(l) }},
+	} {
+		if found := stage.run(ctx, l); len(found) > 0 {
+			for _, p := range found {
+				problems = append(problems, stage.when+": "+p)
+			}
+			return problems
+		}
+	}
+	return problems
+}
+
+// rest ends all disturbances and compares when nothing is on its way any more.
+func (w *world) rest(ctx context.Context, l *load) []string {
 	for _, a := range w.accounts {
 		if err := a.heal(); err != nil {
 			return []string{err.Error()}
 		}
 		a.joinAll()
 	}
-	problems := slices.Clone(w.ledger.wrong)
-	fail := func(when string, found []string) []string {
-		for _, p := range found {
-			problems = append(problems, when+": "+p)
-		}
-		return problems
-	}
 	if err := w.eraseAll(ctx, l); err != nil {
-		return fail("at the end", []string{err.Error()})
+		return []string{err.Error()}
 	}
 	if err := w.settle(ctx); err != nil {
-		return fail("at the end", append([]string{err.Error()}, w.audit(ctx, l, false)...))
+		return append([]string{err.Error()}, w.audit(ctx, l, false)...)
 	}
-	if found := w.audit(ctx, l, false); len(found) > 0 {
-		return fail("at the end", found)
+	return w.audit(ctx, l, false)
+}
+
+// pack has calls lie in bundles, if there is enough of them for one.
+func (w *world) pack(ctx context.Context, l *load) []string {
+	if err := w.ask(ctx, http.MethodPost, "/api/v1/compact", map[string]any{}, nil); err != nil {
+		return []string{err.Error()}
 	}
+	return w.audit(ctx, l, false)
+}
+
+func (w *world) recreated(ctx context.Context, l *load) []string {
 	if err := w.recreate(ctx, l); err != nil {
-		return fail("afterwards", []string{err.Error()})
+		return []string{err.Error()}
 	}
-	if found := w.audit(ctx, l, false); len(found) > 0 {
-		return fail("after a resync with --recreate", found)
-	}
+	return w.audit(ctx, l, false)
+}
+
+// restart ends callsync as a service manager does, and starts it with the shipped
+// mappings.
+func (w *world) restart(ctx context.Context, _ *load) []string {
 	for _, a := range w.accounts {
 		if err := a.edit(shipped); err != nil {
-			return fail("afterwards", []string{err.Error()})
+			return []string{err.Error()}
 		}
 	}
 	p := w.current()
 	w.end(p, syscall.SIGTERM)
 	<-p.ended
 	if p.err != nil {
-		return fail("at the end", []string{"callsync did not end well after SIGTERM: " + p.err.Error()})
+		return []string{"callsync did not end well after SIGTERM: " + p.err.Error()}
 	}
 	if err := w.start(ctx); err != nil {
-		return fail("afterwards", []string{err.Error()})
+		return []string{err.Error()}
 	}
-	// What was lost in a merge only --force can bring back.
-	for _, when := range []string{"after a forced resync", "after another resync"} {
-		before := w.written()
-		force := map[string]any{"force": when == "after a forced resync"}
-		if err := w.ask(ctx, http.MethodPost, "/api/v1/resync", force, nil); err != nil {
-			return fail(when, []string{err.Error()})
-		}
-		if err := w.settle(ctx); err != nil {
-			return fail(when, []string{err.Error()})
-		}
-		if found := w.audit(ctx, l, true); len(found) > 0 {
-			return fail(when, found)
-		}
-		if n := w.written() - before; n > 0 && when == "after another resync" {
-			return fail(when, []string{fmt.Sprintf("%d requests that write were sent although nothing had changed", n)})
-		}
+	return nil
+}
+
+// forced syncs everything again, which alone brings back what was lost in a merge.
+func (w *world) forced(ctx context.Context, l *load) []string {
+	return w.resync(ctx, l, true)
+}
+
+// again syncs everything once more, from bundles.
+func (w *world) again(ctx context.Context, l *load) []string {
+	if found := w.pack(ctx, l); len(found) > 0 {
+		return found
 	}
-	return fail("in the log", w.auditLog(l))
+	before := w.written()
+	found := w.resync(ctx, l, false)
+	if n := w.written() - before; n > 0 && len(found) == 0 {
+		found = append(found, fmt.Sprintf("%d requests that write were sent although nothing had changed", n))
+	}
+	return found
+}
+
+func (w *world) resync(ctx context.Context, l *load, force bool) []string {
+	if err := w.ask(ctx, http.MethodPost, "/api/v1/resync", map[string]any{"force": force}, nil); err != nil {
+		return []string{err.Error()}
+	}
+	if err := w.settle(ctx); err != nil {
+		return []string{err.Error()}
+	}
+	return w.audit(ctx, l, true)
 }
