@@ -32,6 +32,10 @@ func stake(p *store.Person, object string, calls, left []*item) []want {
 	takenBack := map[string]bool{}
 	for _, it := range left {
 		for _, f := range claimedBy(p, it.id()) {
+			staked := slices.ContainsFunc(p.Claims[f.Name], func(c store.Claim) bool { return c.Call == it.id() })
+			if !staked && p.Created != "" && it.fillsIn(f.Name) { // an undo that broke off withdrew the claim
+				f.Write = crm.IfEmpty
+			}
 			takenBack[f.Name] = f.Write == crm.IfEmpty && brought(p, f.Name, it.id())
 			touch(f)
 			p.Stake(f.Name, store.Claim{Call: it.id()})
@@ -60,6 +64,12 @@ func stake(p *store.Person, object string, calls, left []*item) []want {
 		wants[i] = want{f, top.Call, top.At}
 	}
 	return wants
+}
+
+// fillsIn reports whether the mapping writes a property of the call's person only
+// where it is empty.
+func (it *item) fillsIn(name string) bool {
+	return slices.ContainsFunc(it.want.Person.Fields, func(f crm.Field) bool { return f.Name == name && f.Write == crm.IfEmpty })
 }
 
 // brought reports whether the value that callsync wrote into an empty property

@@ -135,3 +135,42 @@ func TestReplacedIsNotTheAnswer(t *testing.T) {
 		})
 	}
 }
+
+// A call was corrected to be somebody else's and taken back before that was
+// synced, and the CRM refused a part. Written again, it leaves whom it was first
+// with what callsync made them of.
+func TestLeavingAfterHalfAnUndo(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "email", "ann@example.com", "first", "Ann", "score", "hot", "callResult", result("x")))
+		w.settle()
+		first := w.wantLive("contacts", 1)[0]
+		if err := w.loop.Pause(w.t.Context(), "for the undo"); err != nil {
+			t.Fatal(err)
+		}
+		w.deliver(call("c1", "phoneNumber", "+15551230002", "first", "Bob", "callResult", result("x")))
+		w.crm.refuse = func(c crm.Change) error {
+			if c.Op == crm.Update && c.Object == "contacts" {
+				return &crm.Error{Kind: crm.Permanent, Op: "update", Code: "REQUIRED_FIELD_MISSING", Message: "refused"}
+			}
+			return nil
+		}
+		u, err := w.loop.Undo(w.t.Context(), "c1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(u.Left) == 0 {
+			t.Fatal("nothing was refused")
+		}
+		w.crm.refuse = nil
+		if err := w.loop.Unpause(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.resync(store.Request{Redo: true}, "c1")
+		w.wantStatus("c1", store.Synced)
+		w.wantLive("contacts", 2)
+		w.wantProp(first, "phone", ann)
+		w.wantProp(first, "email", "ann@example.com")
+		w.wantProp(first, "first", "Ann")
+		w.wantProp(first, "score", "") // always the calls' own
+	})
+}
