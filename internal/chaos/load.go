@@ -237,7 +237,7 @@ func (l *load) transcript() string {
 		return "User: ..."
 	}
 	var b strings.Builder
-	for range 3000 + l.r.IntN(4000) {
+	for range 6000 + l.r.IntN(8000) {
 		fmt.Fprintf(&b, "w%x ", l.r.Uint32())
 	}
 	return b.String()

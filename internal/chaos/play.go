@@ -100,6 +100,9 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 			return err
 		}
 	}
+	if x.pack {
+		w.do(ctx, "compact")
+	}
 	if x.kill != nil {
 		w.trap.arm(*x.kill)
 	}

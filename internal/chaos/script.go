@@ -26,6 +26,7 @@ type round struct {
 	undo       []string      // calls that somebody takes back
 	pause      bool          // somebody pauses the destinations until the next round
 	chores     []chore       // with the whole journal
+	pack       bool          // what is settled lies in bundles when the deliveries come
 	starve     time.Duration // how long the disk is full; 0: it is not
 	erase      int           // a leaver who asks to be erased, from 1; 0: nobody
 	deletes    []deletePlan  // activities somebody deletes in a CRM
@@ -102,7 +103,7 @@ func newScript(seed uint64, accounts, kills int) *script {
 			x.partings = append(x.partings, partPlan{r.IntN(accounts), s.load.calls[r.IntN(len(s.load.calls))].draft.person})
 		}
 		if s.load.long && r.IntN(2) == 0 {
-			x.chores = append(x.chores, "compact") // packs what is settled
+			x.pack = true
 		}
 		x.rest = []time.Duration{0, 0, 5, 40, 200, 800}[r.IntN(6)] * time.Millisecond
 		s.rounds = append(s.rounds, x)
@@ -187,6 +188,9 @@ func (x round) describe(l *load) string {
 	var calls []string
 	for _, d := range x.deliveries {
 		calls = append(calls, fmt.Sprintf("%s/%d", strings.TrimPrefix(l.calls[d.call].id, "call.chaos"), d.version))
+	}
+	if x.pack {
+		parts = append(parts, "pack")
 	}
 	parts = append(parts, "deliver "+strings.Join(calls, " "))
 	if x.resync != "" {
