@@ -101,7 +101,7 @@ func (w *world) round(ctx context.Context, l *load, x round) error {
 		}
 	}
 	if x.pack {
-		w.do(ctx, "compact")
+		w.packSome(ctx)
 	}
 	if x.kill != nil {
 		w.trap.arm(*x.kill)

@@ -102,7 +102,7 @@ func newScript(seed uint64, accounts, kills int) *script {
 		if r.IntN(6) == 0 {
 			x.partings = append(x.partings, partPlan{r.IntN(accounts), s.load.calls[r.IntN(len(s.load.calls))].draft.person})
 		}
-		if s.load.long && r.IntN(2) == 0 {
+		if s.load.long && r.IntN(3) == 0 {
 			x.pack = true
 		}
 		x.rest = []time.Duration{0, 0, 5, 40, 200, 800}[r.IntN(6)] * time.Millisecond

@@ -33,6 +33,25 @@ func (w *world) do(ctx context.Context, c chore) {
 	}
 }
 
+// packSome gives callsync some seconds to have all calls settled, and has those that
+// are lie in bundles.
+func (w *world) packSome(ctx context.Context) {
+	for began := time.Now(); time.Since(began) < 4*time.Second; {
+		s, err := w.status(ctx)
+		if err != nil {
+			return
+		}
+		waiting := 0
+		for _, d := range s.Destinations {
+			waiting += d.Calls["pending"] + d.Calls["retrying"]
+		}
+		if waiting == 0 || pause(ctx, 20*time.Millisecond) != nil {
+			break
+		}
+	}
+	w.do(ctx, "compact")
+}
+
 // reimport takes in again what was just exported. Nothing in it is new, unless
 // what it is was sent and revised in between; no call may be delivered meanwhile.
 func (w *world) reimport(ctx context.Context) {
