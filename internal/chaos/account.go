@@ -170,12 +170,22 @@ func (a *account) joinNext() {
 	}
 }
 
-// joinAll has them finish. The oracle sees who is still there twice.
-func (a *account) joinAll() {
+// joinAll has them finish, waiting where the CRM's limit on the rate of requests
+// makes them. Nobody is left to be joined where one of the two was deleted; the
+// oracle sees who is still there twice.
+func (a *account) joinAll(ctx context.Context) error {
 	for _, join := range a.joins {
-		_ = join()
+		for range 30 {
+			if err := join(); err == nil || !strings.Contains(err.Error(), ": 429 ") {
+				break
+			}
+			if err := pause(ctx, 500*time.Millisecond); err != nil {
+				return err
+			}
+		}
 	}
 	a.joins = nil
+	return nil
 }
 
 func (a *account) close() {

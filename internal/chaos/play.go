@@ -393,7 +393,9 @@ func (w *world) rest(ctx context.Context, l *load) []string {
 		if err := a.heal(); err != nil {
 			return []string{err.Error()}
 		}
-		a.joinAll()
+		if err := a.joinAll(ctx); err != nil {
+			return []string{err.Error()}
+		}
 	}
 	if err := w.eraseAll(ctx, l); err != nil {
 		return []string{err.Error()}
