@@ -28,6 +28,7 @@ type served struct {
 	url     string // of the account
 	config  string
 	cmd     *exec.Cmd
+	env     []string // of the daemon, beside the test's own
 	log     *os.File
 }
 
@@ -84,6 +85,7 @@ func newServed(t *testing.T, kind string) *served {
 func (s *served) start() {
 	s.t.Helper()
 	s.cmd = exec.Command("callsync", "serve", "--config", s.config)
+	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.Stderr = s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
