@@ -43,11 +43,12 @@ type Options struct {
 	// oldest are dropped first. 0 means DefaultQuarantine, less keeps none.
 	Quarantine int64
 
-	// Seams for tests: how the file is opened, how a transaction is committed, and
-	// from how many bytes on calls make a bundle.
+	// Seams for tests: how the file is opened, how a transaction is committed, from
+	// how many bytes on calls make a bundle, and after how many a file is renewed.
 	openFile func(name string, flag int, perm os.FileMode) (*os.File, error)
 	commit   func(*bbolt.Tx) error
 	bundle   int
+	renew    int64
 }
 
 // A Journal is a [store.Journal] in a file.
@@ -57,11 +58,13 @@ type Journal struct {
 	log  *slog.Logger
 	now  func() time.Time
 
-	// open guards db and file, which are replaced when a failed commit left
-	// them in doubt. Only the committer replaces them.
-	open sync.RWMutex
-	db   *bbolt.DB // nil while the file cannot be opened again
-	file *os.File  // the one db writes to
+	// open guards db and file, which are replaced by a compaction, when a failed
+	// commit left them in doubt, and when the file has grown much. Only the
+	// committer replaces them.
+	open   sync.RWMutex
+	db     *bbolt.DB // nil while the file cannot be opened again
+	file   *os.File  // the one db writes to
+	opened int64     // how many bytes it had when db opened it
 	// shelves hold bundles of the open file. A commit that was undone may have made
 	// one under a number that is given again, so a file opened anew has others.
 	shelves *shelves
@@ -98,6 +101,9 @@ func Open(path string, o Options) (*Journal, error) {
 	if j.opts.bundle == 0 {
 		j.opts.bundle = bundleSize
 	}
+	if j.opts.renew == 0 {
+		j.opts.renew = renewAfter
+	}
 	if j.opts.openFile == nil {
 		j.opts.openFile = os.OpenFile
 	}
@@ -131,7 +137,7 @@ func (j *Journal) openDB() error {
 			return err
 		}
 		j.db, j.shelves = db, &shelves{}
-		if err := wholeFile(db, j.file); err != nil {
+		if j.opened, err = wholeFile(db, j.file); err != nil {
 			return err
 		}
 		found, err := migrate(db, migrations)
@@ -184,19 +190,21 @@ func mapSize() int {
 	return int(space)
 }
 
-// wholeFile reports a file that is shorter than its own account of its pages:
-// a copy that was cut off. Reading behind its end would be a fault.
-func wholeFile(db *bbolt.DB, f *os.File) error {
-	return db.View(func(t *bbolt.Tx) error {
+// wholeFile returns how many bytes a file has. It is an error when that is less than
+// its own account of its pages, as in a copy that was cut off: reading behind its
+// end would be a fault.
+func wholeFile(db *bbolt.DB, f *os.File) (size int64, err error) {
+	err = db.View(func(t *bbolt.Tx) error {
 		info, err := f.Stat()
 		if err != nil {
 			return err
 		}
-		if info.Size() < t.Size() {
-			return damaged(fmt.Errorf("it has %d bytes and should have %d", info.Size(), t.Size()))
+		if size = info.Size(); size < t.Size() {
+			return damaged(fmt.Errorf("it has %d bytes and should have %d", size, t.Size()))
 		}
 		return nil
 	})
+	return size, err
 }
 
 // explain puts bbolt's errors into the terms of package store.

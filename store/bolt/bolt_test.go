@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,35 @@ func TestReopen(t *testing.T) {
 	storetest.RunReopen(t, func(t *testing.T) func(t *testing.T) store.Journal {
 		path := filepath.Join(t.TempDir(), "callsync.db")
 		return func(t *testing.T) store.Journal { return openPath(t, path, Options{}) }
+	})
+}
+
+// A journal whose file is opened anew after every write is a journal like any other.
+func TestRenewed(t *testing.T) {
+	t.Run("journal", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) store.Journal { return openTest(t, Options{renew: -1}) })
+	})
+	t.Run("growth", func(t *testing.T) {
+		var opened atomic.Int64
+		j := openTest(t, Options{renew: 20 << 20, openFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+			opened.Add(1)
+			return os.OpenFile(name, flag, perm)
+		}})
+		deliver(t, j, "c1")
+		first := opened.Load()
+		for i := range 20 {
+			d := testDelivery("large", noise(i, 1<<20))
+			d.Call.CallID = strconv.Itoa(i)
+			if _, err := j.Deliver(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if later := opened.Load() - first; first != 1 || later == 0 {
+			t.Errorf("the file was opened %d times, and %d while it grew by 20 MB", first, later)
+		}
+		if n := len(callIDs(t, j)); n != 21 {
+			t.Errorf("there are %d calls, want 21", n)
+		}
 	})
 }
 

@@ -155,6 +155,7 @@ func (j *Journal) commitLoop() {
 		for _, o := range alone {
 			o.done <- o.alone()
 		}
+		j.renew()
 		took = time.Since(start)
 	}
 }
@@ -316,9 +317,18 @@ func (j *Journal) resolveDoubt() error {
 	}
 	j.open.Lock()
 	defer j.open.Unlock()
+	if err := j.reopen(d.panicked); err != nil {
+		return err
+	}
+	j.doubt = nil
+	return nil
+}
+
+// reopen opens the file anew; open is held.
+func (j *Journal) reopen(panicked bool) error {
 	switch {
 	case j.db == nil: // an attempt before this one closed it
-	case d.panicked:
+	case panicked:
 		unlock(j.file)
 		j.file.Close()
 		j.db = nil
@@ -330,11 +340,33 @@ func (j *Journal) resolveDoubt() error {
 	if _, err := os.Stat(j.path); err != nil {
 		return err // rather than make a new, empty one
 	}
-	if err := j.openDB(); err != nil {
-		return err
+	return j.openDB()
+}
+
+// renewAfter is by how many bytes the file may grow until it is opened anew. Until
+// a page is freed, bbolt keeps in memory which of its transactions made it, some
+// dozens of bytes for each, and a backlog frees nothing.
+const renewAfter = 256 << 20
+
+// renew opens a file anew that has grown much, if nobody is reading it and it can
+// be opened.
+func (j *Journal) renew() {
+	if j.doubt != nil {
+		return
 	}
-	j.doubt = nil
-	return nil
+	info, err := j.file.Stat()
+	if err != nil || info.Size()-j.opened < j.opts.renew || !j.open.TryLock() {
+		return
+	}
+	defer j.open.Unlock()
+	probe, err := j.opts.openFile(j.path, os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	probe.Close()
+	if err := j.reopen(false); err != nil {
+		j.doubt = &doubt{} // the next write tries again, and says so
+	}
 }
 
 // A tx is a write transaction shared by several ops, with what they have in

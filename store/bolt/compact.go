@@ -369,7 +369,7 @@ func (c *compaction) swap() error {
 	defer func() {
 		j.log.Info("a compacted file is the journal now", "path", j.path, "held", time.Since(begin), "keys", keys.len())
 	}()
-	c.old, j.db, j.file, j.tail = j.db, c.db, c.file, nil
+	c.old, j.db, j.file, j.opened, j.tail = j.db, c.db, c.file, 0, nil
 	if err := syncDir(filepath.Dir(j.path)); err != nil {
 		j.log.Error("the compacted journal is in place, but its folder could not be brought onto the disk", "path", j.path, "error", err)
 	}
