@@ -286,6 +286,7 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) (again bool) {
 			r.created(p, crm.Ref{Object: p.object, ID: res.ID})
 			p.applied.Properties = nil
 		}
+		ce.edit.leaveOut(res.Skipped)
 		r.contactApplied(ce)
 		return false
 	}

@@ -18,7 +18,8 @@ func (r *round) partings() {
 		byRef[p.ref] = p
 	}
 	for _, it := range r.items {
-		if !it.open() && (it.outcome.status != store.Skipped || it.work.State.Revision == it.work.Call.Revision) {
+		settled := !it.open() && it.outcome.status != store.Skipped
+		if settled || it.person == nil && it.work.State.Revision == it.work.Call.Revision {
 			continue
 		}
 		for _, old := range it.former() {
@@ -180,7 +181,8 @@ func (r *round) miss(p *person) {
 }
 
 // trace finds out what became of those who were missed: merged people are
-// followed, whoever is nowhere is looked for anew.
+// followed, whoever is nowhere is looked for anew. Who is there after all is not
+// forgotten: a search may not show them yet.
 func (r *round) trace(ctx context.Context) error {
 	var q reading
 	for _, p := range r.missed {
@@ -191,8 +193,8 @@ func (r *round) trace(ctx context.Context) error {
 		return err
 	}
 	for _, p := range r.missed {
-		if r.follow(p, present[p.ref]) {
-			r.dropPerson(p, "the contact was deleted or merged in the CRM; looking for them anew")
+		if r.follow(p, present[p.ref]) { // then it was something else that a record is linked to
+			p.each(func(it *item) { it.retry("something that a record is linked to was deleted in the CRM; looking anew") })
 		}
 	}
 	r.missed = nil

@@ -373,20 +373,17 @@ func (r *round) plan(items []*item) {
 			p.keys[identityKey(m)] = true
 		}
 	}
-	var tried time.Time
-	for _, it := range p.calls {
-		for _, id := range it.known {
-			if id.Key != "" && (p.key == "" || id.Intent.After(tried)) {
-				p.key, tried, p.object = id.Key, id.Intent, id.Object
+	may := slices.IndexFunc(p.calls, func(it *item) bool { return it.want.Person.Create != "" && it.want.Person.Key != "" })
+	if may >= 0 {
+		p.key, p.object = p.calls[may].want.Person.Key, p.calls[may].want.Person.Create
+		var tried time.Time
+		for _, it := range p.calls {
+			for _, id := range it.known { // an attempt is repeated under its own key
+				if id.Key != "" && id.Intent.After(tried) {
+					p.key, tried, p.object = id.Key, id.Intent, id.Object
+				}
 			}
 		}
-	}
-	for _, it := range p.calls {
-		if p.key == "" && it.want.Person.Create != "" && it.want.Person.Key != "" {
-			p.key, p.object = it.want.Person.Key, it.want.Person.Create
-		}
-	}
-	if p.key != "" {
 		r.people = append(r.people, p)
 		return
 	}

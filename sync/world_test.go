@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,8 @@ type world struct {
 	// remarks that the mapping gives call activities, by call id.
 	remarks    map[string]string
 	remarkMode crm.WriteMode
+	// skip is why the mapping keeps every call out.
+	skip string
 }
 
 // brittle is a journal whose process can be made to die: from then on nothing
@@ -213,7 +216,7 @@ func (m rules) Version() string { return m.w.version }
 
 func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) {
 	text := func(name string) string { s, _ := c.Raw[name].(string); return s }
-	d := &crm.Desired{CallID: c.CallID, At: received, Skip: text("skip"), Interim: c.Interim()}
+	d := &crm.Desired{CallID: c.CallID, At: received, Skip: cmp.Or(m.w.skip, text("skip")), Interim: c.Interim()}
 	if c.ScheduledAt != nil {
 		d.At = *c.ScheduledAt
 	}
