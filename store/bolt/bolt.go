@@ -122,7 +122,9 @@ func Open(path string, o Options) (*Journal, error) {
 		j.log.Warn("other users may read the journal, which holds personal data; chmod it to 0600",
 			"path", path, "mode", info.Mode().Perm().String())
 	}
-	_ = os.Remove(path + compactSuffix) // of a compaction that was broken off
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		_ = os.Remove(file + compactSuffix) // of a compaction that was broken off
+	}
 	j.queue.init()
 	go j.commitLoop()
 	return j, nil

@@ -326,6 +326,11 @@ func (j *Journal) resolveDoubt() error {
 
 // reopen opens the file anew; open is held.
 func (j *Journal) reopen(panicked bool) error {
+	if j.db != nil {
+		if err := j.inPlace(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case j.db == nil: // an attempt before this one closed it
 	case panicked:

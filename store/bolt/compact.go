@@ -155,7 +155,11 @@ func (j *Journal) Compact(ctx context.Context) (before, after int64, err error) 
 	if err := j.packAll(ctx); err != nil {
 		return before, before, fmt.Errorf("compact %s: %w", j.path, err)
 	}
-	c := &compaction{journal: j, path: j.path + compactSuffix, notes: &tail{keys: touched{}}}
+	c := &compaction{journal: j, notes: &tail{keys: touched{}}}
+	if c.replaces, err = filepath.EvalSymlinks(j.path); err != nil {
+		return before, before, err
+	}
+	c.path = c.replaces + compactSuffix
 	if err := c.run(ctx); err != nil {
 		return before, before, fmt.Errorf("compact %s: %w", j.path, err)
 	}
@@ -169,13 +173,14 @@ func (j *Journal) Compact(ctx context.Context) (before, after int64, err error) 
 const compactSuffix = ".compact"
 
 type compaction struct {
-	journal *Journal
-	path    string
-	notes   *tail
-	db      *bbolt.DB
-	file    *os.File
-	grow    int       // by how much a journal's file grows at a time
-	old     *bbolt.DB // what db took the place of
+	journal  *Journal
+	path     string
+	replaces string // the journal's file itself, wherever links to it are
+	notes    *tail
+	db       *bbolt.DB
+	file     *os.File
+	grow     int       // by how much a journal's file grows at a time
+	old      *bbolt.DB // what db took the place of
 }
 
 func (c *compaction) run(ctx context.Context) error {
@@ -184,6 +189,9 @@ func (c *compaction) run(ctx context.Context) error {
 		return err
 	}
 	defer c.cleanUp()
+	if err := inherit(c.file, c.replaces); err != nil {
+		return fmt.Errorf("a new file would belong to somebody else: %w; compact as the user whom the journal belongs to", err)
+	}
 	// From this write on, whatever is touched is noted.
 	if err := j.update(ctx, func(t *tx) error { j.tail = c.notes; return nil }); err != nil {
 		return err
@@ -362,7 +370,7 @@ func (c *compaction) swap() error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(c.path, j.path); err != nil {
+	if err := os.Rename(c.path, c.replaces); err != nil {
 		return err
 	}
 	c.db.AllocSize = c.grow
@@ -370,7 +378,7 @@ func (c *compaction) swap() error {
 		j.log.Info("a compacted file is the journal now", "path", j.path, "held", time.Since(begin), "keys", keys.len())
 	}()
 	c.old, j.db, j.file, j.opened, j.tail = j.db, c.db, c.file, 0, nil
-	if err := syncDir(filepath.Dir(j.path)); err != nil {
+	if err := syncDir(filepath.Dir(c.replaces)); err != nil {
 		j.log.Error("the compacted journal is in place, but its folder could not be brought onto the disk", "path", j.path, "error", err)
 	}
 	return nil

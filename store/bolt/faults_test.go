@@ -207,25 +207,34 @@ func TestReadOnlyDescriptor(t *testing.T) {
 }
 
 func TestFileMovedAway(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "callsync.db")
-	j := openPath(t, path, Options{})
-	deliver(t, j, "before")
-	if err := os.Rename(path, path+".away"); err != nil {
-		t.Fatal(err)
+	for name, o := range map[string]Options{"written to": {}, "about to be opened anew": {renew: -1}} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "callsync.db")
+			j := openPath(t, path, o)
+			deliver(t, j, "before")
+			if err := os.Rename(path, path+".away"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("moved away: %v, want ErrUnavailable", err)
+			}
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "restart") {
+					t.Errorf("replaced: %v, want ErrUnavailable and what to do", err)
+				}
+			}
+			if err := os.Rename(path+".away", path); err != nil {
+				t.Fatal(err)
+			}
+			deliver(t, j, "after")
+			if got := callIDs(t, j); !slices.Equal(got, []string{"after", "before"}) {
+				t.Errorf("the journal has %v", got)
+			}
+		})
 	}
-	if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("moved away: %v, want ErrUnavailable", err)
-	}
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "restart") {
-		t.Errorf("replaced: %v, want ErrUnavailable and what to do", err)
-	}
-	if err := os.Rename(path+".away", path); err != nil {
-		t.Fatal(err)
-	}
-	deliver(t, j, "after")
 }
 
 func TestDamagedFile(t *testing.T) {
