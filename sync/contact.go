@@ -392,5 +392,5 @@ func (r *round) adopt(p *person, err error) {
 			r.setIdentity(key, store.Identity{Ref: ref, How: "adopted: the CRM already had them", At: r.now})
 		}
 	}
-	p.each(func(it *item) { it.retry("the CRM already has this contact; adopted") })
+	p.retry("the CRM already has this contact; adopted")
 }

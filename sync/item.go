@@ -39,10 +39,12 @@ type outcome struct {
 	deferred bool      // nothing was decided: the item stays due as it was
 }
 
+// comesBack reports whether there is to be another attempt.
+func (o outcome) comesBack() bool { return o.again || o.deferred || o.status == store.Retrying }
+
 // open reports whether the round should still work on the item.
 func (it *item) open() bool {
-	o := it.outcome
-	return o.status == "" && !o.again && !o.deferred
+	return it.outcome.status == "" && !it.outcome.comesBack()
 }
 
 // recreates reports whether what somebody deleted in the CRM is to be made anew
@@ -53,9 +55,10 @@ func (it *item) skip(reason string) {
 	it.outcome = outcome{status: store.Skipped, reason: reason}
 }
 
-// retry asks for another attempt at once.
+// retry asks for another attempt at once, also of a call of which something failed
+// for good.
 func (it *item) retry(reason string) {
-	if it.open() {
+	if it.open() || it.outcome.status == store.Failed {
 		it.outcome = outcome{again: true, reason: reason}
 	}
 }
@@ -67,10 +70,11 @@ func (it *item) wait(now time.Time, d time.Duration, reason string) {
 	}
 }
 
-// fail records an error that concerns this item. A graver outcome stays.
+// fail records an error that concerns this item. Another attempt that something
+// else of it needs comes first: what failed for good fails again then.
 func (it *item) fail(now time.Time, record string, err error) {
 	o := outcomeOf(now, record, err)
-	if it.outcome.status == store.Failed && o.status != store.Failed {
+	if o.status == store.Failed && it.outcome.comesBack() {
 		return
 	}
 	it.outcome = o
@@ -111,6 +115,13 @@ func (p *person) each(f func(*item)) {
 		if it.open() {
 			f(it)
 		}
+	}
+}
+
+// retry asks for another attempt at the person's calls.
+func (p *person) retry(why string) {
+	for _, it := range p.calls {
+		it.retry(why)
 	}
 }
 

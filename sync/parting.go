@@ -164,7 +164,7 @@ func (r *round) follow(p *person, snap crm.Snapshot) bool {
 		r.setIdentity(key, store.Identity{Ref: snap.Ref, How: "merged", At: r.now})
 	}
 	const why = "the contact was merged into another"
-	p.each(func(it *item) { it.retry(why) })
+	p.retry(why)
 	for _, it := range p.left { // they have not been told yet
 		if it.open() || it.outcome.status == store.Skipped {
 			it.outcome = outcome{again: true, reason: why}
@@ -194,7 +194,7 @@ func (r *round) trace(ctx context.Context) error {
 	}
 	for _, p := range r.missed {
 		if r.follow(p, present[p.ref]) { // then it was something else that a record is linked to
-			p.each(func(it *item) { it.retry("something that a record is linked to was deleted in the CRM; looking anew") })
+			p.retry("something that a record is linked to was deleted in the CRM; looking anew")
 		}
 	}
 	r.missed = nil

@@ -480,7 +480,7 @@ func (r *round) dropPerson(p *person, why string) {
 	for key := range p.keys {
 		r.setIdentity(key, store.Identity{})
 	}
-	p.each(func(it *item) { it.retry(why) })
+	p.retry(why)
 }
 
 // move records that somebody answers under another id now.

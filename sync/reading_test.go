@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -76,4 +77,76 @@ func TestGoneRelationForgetsNobody(t *testing.T) {
 		w.wantLive("contacts", 1)
 		w.wantLive("calls", 1)
 	})
+}
+
+// A wholeCRM fails every write with a poisonous change in it as a whole.
+type wholeCRM struct{ *fakeCRM }
+
+func (c wholeCRM) Write(ctx context.Context, changes []crm.Change) []crm.Result {
+	for _, ch := range changes {
+		if ch.CallID != "bad" || ch.Object != "calls" {
+			continue
+		}
+		out := make([]crm.Result, len(changes))
+		for i := range out {
+			out[i].Err = &crm.Error{Kind: crm.Transient, Op: "calls batch create", Status: 500}
+		}
+		return out
+	}
+	return c.fakeCRM.Write(ctx, changes)
+}
+
+// One call at which the CRM fails, whatever is sent with it, does not keep the
+// others from arriving.
+func TestOneCallThatBreaksTheCRM(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.runOn(wholeCRM{w.crm})
+		w.deliver(call("bad", "phoneNumber", ann, "callResult", result("x")))
+		for i := range 50 {
+			w.deliver(call("c"+string(rune('A'+i)), "phoneNumber", bob, "callResult", result("x")))
+			time.Sleep(10 * time.Second)
+		}
+		time.Sleep(30 * time.Minute)
+		if n := len(w.crm.live("calls")); n != 50 {
+			t.Errorf("%d of 50 calls arrived", n)
+		}
+		w.wantStatus("bad", store.Retrying)
+	})
+}
+
+// A record that the CRM refuses for good does not give up another of the same
+// call that failed for now.
+func TestRefusalGivesNothingElseUp(t *testing.T) {
+	for name, err := range map[string]*crm.Error{
+		"transient": {Kind: crm.Transient, Op: "tasks create", Status: 503},
+		"quota":     {Kind: crm.Quota, Op: "tasks create", Status: 429},
+		"exists":    {Kind: crm.Exists, Op: "tasks create", Status: 409, Existing: crm.Ref{Object: "tasks", ID: "900"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.crm.records[crm.Ref{Object: "tasks", ID: "900"}] = &fakeRecord{props: map[string]string{}, key: "other"}
+				left := 1
+				w.crm.refuse = func(c crm.Change) error {
+					switch {
+					case c.Object == "calls":
+						return &crm.Error{Kind: crm.Permanent, Op: "calls create", Status: 400, Code: "INVALID"}
+					case c.Object == "tasks" && left > 0:
+						left--
+						return err
+					}
+					return nil
+				}
+				w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "task")))
+				w.settle()
+				w.wantStatus("c1", store.Failed)
+				if p := w.state("c1").Problem; p == nil || p.Record != "c1#call" {
+					t.Errorf("problem is %+v, want the one of c1#call", p)
+				}
+				tasks := w.crm.live("tasks")
+				if got := w.crm.props(tasks[0])["subject"] + w.crm.props(tasks[len(tasks)-1])["subject"]; got == "" {
+					t.Error("the task was given up")
+				}
+			})
+		})
+	}
 }

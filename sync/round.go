@@ -349,8 +349,9 @@ func (r *round) stateOf(it *item) store.State {
 	return s
 }
 
-// eager is how many times a round's discovery may ask for another attempt at
-// once before backoff sets in.
+// eager is how many attempts may follow at once on a round's discovery, or wait
+// for the circuit breaker alone, before the call backs off by itself. Calls that
+// back off part: what goes with one that the CRM cannot take arrives without it.
 const eager = 4
 
 func (r *round) nextAttempt(attempts int, o outcome) time.Time {
@@ -360,10 +361,14 @@ func (r *round) nextAttempt(attempts int, o outcome) time.Time {
 	if !o.retryAt.IsZero() {
 		return earlier(o.retryAt, r.now.Add(farthest))
 	}
+	wait := r.loop.backoff(attempts)
 	if r.trouble != nil && !o.again {
-		return r.now // the circuit breaker waits for all of them
+		if attempts <= eager {
+			return r.now // the circuit breaker waits for all of them
+		}
+		wait = min(wait, maxBlock) // one of them may be what the CRM fails at
 	}
-	return r.now.Add(r.loop.backoff(attempts))
+	return r.now.Add(wait)
 }
 
 func earlier(a, b time.Time) time.Time {
