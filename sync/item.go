@@ -20,6 +20,9 @@ type item struct {
 	// identity key.
 	known   map[string]store.Identity
 	outcome outcome
+	// nobody is whether there is no person the call could belong to, and parted
+	// whether that is because it was corrected to be somebody else's.
+	nobody, parted bool
 	// refusal is why a value of the call could not be written to its person,
 	// while the rest was.
 	refusal *store.Problem

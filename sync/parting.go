@@ -35,7 +35,9 @@ func (r *round) partings() {
 }
 
 // unlearn forgets what calls that left somebody taught about them: a number or
-// an email that their earlier revision had and nobody else was found by.
+// an email that their earlier revision had and nobody else was found by. It also
+// tells a call that is somebody else's, who is not there, from one whose contact
+// was deleted.
 func (r *round) unlearn(ctx context.Context) error {
 	for _, it := range r.items {
 		former, old := it.former(), it.work.State.Revision
@@ -49,18 +51,35 @@ func (r *round) unlearn(ctx context.Context) error {
 		if len(keys) == 0 {
 			continue
 		}
+		if it.nobody && !slices.ContainsFunc(keys, it.matches) {
+			it.part()
+		}
 		known, err := r.loop.journal.Identities(ctx, r.loop.name, keys)
 		if err != nil {
 			return journalError("look up identities", err)
 		}
 		for key, id := range known {
-			still := slices.ContainsFunc(it.want.Person.Match, func(m crm.Match) bool { return identityKey(m) == key })
-			if !still && id.Call == it.id() && slices.Contains(former, id.Ref) {
+			if !it.matches(key) && id.Call == it.id() && slices.Contains(former, id.Ref) {
 				r.setIdentity(key, store.Identity{})
 			}
 		}
 	}
 	return nil
+}
+
+// matches reports whether the call's person is looked for by an identity key.
+func (it *item) matches(key string) bool {
+	return slices.ContainsFunc(it.want.Person.Match, func(m crm.Match) bool { return identityKey(m) == key })
+}
+
+// part has a call that belongs to nobody any more leave nothing with whom it
+// belonged to: what would be skipped is taken back, what is written without a
+// contact is linked to them no more.
+func (it *item) part() {
+	it.parted = true
+	if it.outcome.status == store.Skipped && len(it.work.Records) > 0 {
+		it.want.Skip, it.want.Records, it.outcome = it.outcome.reason, nil, outcome{}
+	}
 }
 
 // matchedBefore lists the identity keys that an earlier revision of a call had;

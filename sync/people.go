@@ -278,6 +278,7 @@ func label(m crm.Match) string {
 
 // orphan settles a call that belongs to nobody.
 func (r *round) orphan(it *item, why string) {
+	it.nobody = true
 	if it.want.Person.Unlinked {
 		it.warn("written without a contact: " + why)
 		return

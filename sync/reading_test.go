@@ -150,3 +150,65 @@ func TestRefusalGivesNothingElseUp(t *testing.T) {
 		})
 	}
 }
+
+// A corrected call that belongs to nobody any more leaves nothing with whom it was
+// taken to belong to.
+func TestNobodysCallLeavesNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "score", "hot", "callResult", result("x", "task")))
+		w.settle()
+		contact := w.wantLive("contacts", 1)[0]
+		w.deliver(call("c1", "phoneNumber", bob, "nocreate", "yes", "callResult", result("y", "task")))
+		w.settle()
+		w.wantStatus("c1", store.Skipped)
+		w.wantProp(contact, "score", "")
+		w.wantLive("calls", 0)
+		w.wantLive("tasks", 0)
+	})
+}
+
+// Where the mapping writes calls without a contact, too, the records of such a
+// call are linked to them no more.
+func TestNobodysCallIsLinkedToNobody(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "score", "hot", "deal", "yes", "callResult", result("x", "task")))
+		w.settle()
+		contact := w.wantLive("contacts", 1)[0]
+		w.deliver(call("c1", "phoneNumber", bob, "nocreate", "yes", "unlinked", "yes", "callResult", result("x", "task")))
+		w.settle()
+		w.wantStatus("c1", store.Synced)
+		w.wantProp(contact, "score", "")
+		for _, ref := range slices.Concat(w.wantLive("calls", 1), w.wantLive("tasks", 1)) {
+			if l := w.crm.records[ref].links; len(l) > 0 {
+				t.Errorf("%s is linked to %v", ref, l)
+			}
+		}
+		w.crm.wrote()
+		w.resync(store.Request{}, "c1")
+		if got := w.changed(); got != "" {
+			t.Errorf("synced again, it wrote %q", got)
+		}
+		w.deliver(call("c1", "phoneNumber", bob, "callResult", result("x", "task")))
+		w.settle()
+		for _, ref := range slices.Concat(w.wantLive("calls", 1), w.wantLive("tasks", 1)) {
+			if l := w.crm.records[ref].links; len(l) != 1 || w.crm.props(l[0])["phone"] != bob {
+				t.Errorf("%s is linked to %v", ref, l)
+			}
+		}
+	})
+}
+
+// A call whose contact somebody deleted keeps its records when it is corrected,
+// although the mapping creates nobody for it.
+func TestDeletedContactTakesNoRecordAlong(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "task")))
+		w.settle()
+		w.crm.remove(w.wantLive("contacts", 1)[0])
+		w.deliver(call("c1", "phoneNumber", ann, "nocreate", "yes", "title", "t", "callResult", result("y", "task")))
+		w.settle()
+		w.wantStatus("c1", store.Skipped)
+		w.wantLive("calls", 1)
+		w.wantLive("tasks", 1)
+	})
+}

@@ -223,7 +223,13 @@ func (r *round) linkRecords(ctx context.Context, jobs []*job) error {
 	var askers []*job
 	for _, j := range jobs {
 		p := j.item.person
-		if j.want.Key == "" || !j.item.open() || j.op == None && !exists(j.row) || p == nil || p.ref.IsZero() {
+		if j.want.Key == "" || !j.item.open() || j.op == None && !exists(j.row) {
+			continue
+		}
+		if j.item.parted && j.op != crm.Create {
+			j.unlink = j.row.Links
+		}
+		if p == nil || p.ref.IsZero() {
 			continue
 		}
 		for i, l := range j.row.Links {
@@ -251,10 +257,9 @@ func (r *round) linkRecords(ctx context.Context, jobs []*job) error {
 		}
 	}
 	for _, j := range jobs {
-		if len(j.links) == 0 {
-			continue
+		if len(j.links) > 0 {
+			j.link, j.unlink = linkDiff(j.links, j.row.Links)
 		}
-		j.link, j.unlink = linkDiff(j.links, j.row.Links)
 		if j.row.Relink { // an earlier request may have changed them, or not
 			j.link = j.links
 		}
@@ -466,7 +471,7 @@ func (r *round) applied(j *job) {
 	}
 	maps.Copy(props, j.edit.applied)
 	j.row.Properties = props
-	if len(j.links) > 0 {
+	if len(j.links)+len(j.unlink) > 0 {
 		j.row.Links, j.row.Relink = j.links, false
 	}
 	r.setRecord(j.item, j.row)

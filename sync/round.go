@@ -334,6 +334,9 @@ func (r *round) stateOf(it *item) store.State {
 		return s
 	}
 	s.Attempts, s.Problem, s.Left = 0, nil, nil
+	if it.parted {
+		s.Person = nil
+	}
 	s.Revision, s.Mapping = it.work.Call.Revision, it.mapping
 	switch {
 	case o.status == store.Skipped || it.want.Skip != "":

@@ -243,6 +243,7 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 			p.Match = append(p.Match, m)
 		}
 	}
+	p.Unlinked = text("unlinked") != ""
 	p.Key = text("phoneNumber")
 	if p.Key == "" {
 		p.Key = text("email")
