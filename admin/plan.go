@@ -100,6 +100,9 @@ func (s *Server) planPayload(ctx context.Context, destinations []Destination, bo
 			return nil, err
 		}
 		if len(known) == 1 {
+			if known[0].Damaged != nil {
+				return nil, known[0].Damaged
+			}
 			w.State, w.Records = known[0].State, known[0].Records
 			w.Call.ReceivedAt, w.Call.Revision = known[0].Call.ReceivedAt, known[0].Call.Revision+1
 		}

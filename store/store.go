@@ -86,7 +86,8 @@ type Queue interface {
 	Wake(destination string) (c <-chan struct{}, cancel func())
 
 	// Load returns what is known about calls, in the order of callIDs, leaving
-	// out those the journal does not have.
+	// out those the journal does not have. One that cannot be read is no error, but
+	// Damaged in what is returned of it.
 	Load(ctx context.Context, destination string, callIDs []string) ([]Work, error)
 	// Identities looks identity keys up, such as "email:jane@example.com";
 	// unknown ones are absent from the answer.
@@ -401,6 +402,9 @@ type Work struct {
 	Destination string
 	State       State
 	Records     map[string]Record // by key
+	// Damaged wraps ErrDamaged when a part of it cannot be read. What can be is
+	// there, and at least Call.ID.
+	Damaged error `json:"-"`
 }
 
 // An Update is what a round decided or did. Nil and empty parts change nothing.

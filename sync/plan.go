@@ -51,6 +51,10 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 		CallID: w.Call.ID, Destination: destination, Mapping: m.Version(),
 		Status: store.Synced, Person: PersonPlan{Op: None},
 	}
+	if w.Damaged != nil {
+		p.Status, p.Reason = store.Failed, w.Damaged.Error()
+		return p
+	}
 	if undone(w.State) {
 		p.Status, p.Reason = store.Skipped, whyUndone
 		return p

@@ -174,6 +174,11 @@ func (r *round) render(w store.Work) *item {
 	if it.work.Records == nil {
 		it.work.Records = map[string]store.Record{}
 	}
+	if w.Damaged != nil {
+		it.want = &crm.Desired{CallID: it.id()}
+		it.fail(r.now, "", damage(w))
+		return it
+	}
 	if undone(w.State) {
 		it.want = &crm.Desired{CallID: it.id()}
 		it.skip(whyUndone)
@@ -209,6 +214,14 @@ func (r *round) render(w store.Work) *item {
 		it.skip(it.want.Skip)
 	}
 	return it
+}
+
+// damage is the error of a call that cannot be read from the journal.
+func damage(w store.Work) *crm.Error {
+	return &crm.Error{
+		Kind: crm.Permanent, Op: "read the journal", Err: w.Damaged,
+		Hint: "have the same call delivered again, or import it from the export of a backup: that replaces a payload; for other damage restore a backup",
+	}
 }
 
 // flush records what has been decided since the last flush.

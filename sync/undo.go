@@ -107,6 +107,9 @@ func (l *Loop) undoing(ctx context.Context, callID string) (*undoing, error) {
 	if len(works) == 0 {
 		return nil, fmt.Errorf("call %s: %w", callID, store.ErrNotFound)
 	}
+	if works[0].Damaged != nil {
+		return nil, works[0].Damaged
+	}
 	u := &undoing{r: &round{loop: l, now: l.now()}}
 	u.out = Undo{CallID: callID, Destination: l.name, Person: PersonPlan{Op: None}, Undone: undone(works[0].State)}
 	u.out.Pending = works[0].State.Wanted > works[0].State.Done

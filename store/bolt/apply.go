@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -146,6 +147,9 @@ func (t *tx) applyCall(destination, id string, u store.Update, c *changes) error
 		return nil
 	}
 	current, had, err := d.state(destination)
+	if errors.Is(err, store.ErrDamaged) {
+		current, had, err = store.State{}, false, t.unfileState(d.place, destination)
+	}
 	if err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 	}
 	switch {
 	case p.Hash == current.Hash:
-		err = t.listDelivery(d, seq)
+		err = errors.Join(t.mend(d, p, &current), t.listDelivery(d, seq))
 		return store.Duplicate, current.Revision, err
 	case p.call.Interim && !current.Interim, d.hasRevision(p.Hash):
 		err = t.listDelivery(d, seq)
@@ -146,6 +146,30 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 		return "", 0, err
 	}
 	return store.Revised, next.Revision, t.revise(d, seq, p, &next)
+}
+
+// mend replaces the body of the newest revision, if it can no longer be read, by a
+// delivery of the same, and makes the call due where it was before.
+func (t *tx) mend(d dossier, p *parcel, c *store.Call) error {
+	if d.bundled != nil || !c.HasBody() {
+		return nil // what lies in a bundle was read with it
+	}
+	revision := d.Get(revisionKey(c.Revision))
+	if revision == nil {
+		return nil
+	}
+	seq, _, _ := decodeRevision(revision)
+	if _, err := unpack(d.body(seq)); err == nil {
+		return nil
+	}
+	if err := t.growing(bodyBucket).Put(key{}.uint64(seq), p.packed); err != nil {
+		return err
+	}
+	states, err := d.states()
+	for destination, old := range states {
+		err = errors.Join(err, t.putState(d, c.ID, destination, old, true, delivered(old, &p.Delivery), nil))
+	}
+	return err
 }
 
 // acceptNew takes in a call that was not known.

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -174,6 +175,23 @@ func (d dossier) records(destination string, f func(destination string, r store.
 		f(name, r)
 		return nil
 	})
+}
+
+// load reads what w is to hold of the call for w's destination, and returns the
+// packed body. An error is about the first part that cannot be read.
+func (d dossier) load(w *store.Work) (body []byte, err error) {
+	state, _, stateErr := d.state(w.Destination)
+	if stateErr == nil {
+		w.State = state
+	}
+	recordErr := d.records(w.Destination, func(_ string, r store.Record) { w.Records[r.Key] = r })
+	call, err := d.call()
+	if err != nil {
+		return nil, err
+	}
+	w.Call = call
+	body, err = d.newestBody(&call)
+	return body, cmp.Or(stateErr, recordErr, err)
 }
 
 // hasRevision reports whether a body with this hash was accepted before.

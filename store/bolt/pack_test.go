@@ -379,9 +379,9 @@ func TestPackingLeavesWhatIsDamaged(t *testing.T) {
 	}
 	for i := range 30 {
 		id := fmt.Sprintf("call%02d", i)
-		_, err := j.Load(t.Context(), "hubspot", []string{id})
-		if damaged := errors.Is(err, store.ErrDamaged); damaged != (id == "call03") {
-			t.Errorf("%s: %v", id, err)
+		works, err := j.Load(t.Context(), "hubspot", []string{id})
+		if err != nil || len(works) != 1 || errors.Is(works[0].Damaged, store.ErrDamaged) != (id == "call03") {
+			t.Errorf("%s: %+v, %v", id, works, err)
 		}
 	}
 	for _, id := range []string{"call02", "call03", "call04"} {

@@ -92,26 +92,16 @@ func (j *Journal) Load(ctx context.Context, destination string, callIDs []string
 	err := j.view(ctx, func(t reader) error {
 		for _, id := range callIDs {
 			d, ok, err := t.find(id)
-			if err != nil {
-				return err
-			}
-			if !ok {
+			if !ok && err == nil {
 				continue
 			}
-			w := store.Work{Destination: destination, Records: map[string]store.Record{}}
-			if w.Call, err = d.call(); err != nil {
-				return err
+			w := store.Work{Call: store.Call{ID: id}, Destination: destination, Records: map[string]store.Record{}}
+			var body []byte
+			if err == nil {
+				body, err = d.load(&w)
 			}
-			if w.State, _, err = d.state(destination); err != nil {
-				return err
-			}
-			err = d.records(destination, func(_ string, r store.Record) { w.Records[r.Key] = r })
 			if err != nil {
-				return err
-			}
-			body, err := d.newestBody(&w.Call)
-			if err != nil {
-				return err
+				w.Damaged = fmt.Errorf("call %s: %w", id, err)
 			}
 			works, packed = append(works, w), append(packed, bytes.Clone(body))
 		}
@@ -124,8 +114,12 @@ func (j *Journal) Load(ctx context.Context, destination string, callIDs []string
 		if packed[i] == nil {
 			continue
 		}
-		if works[i].Body, err = unpack(packed[i]); err != nil {
-			return nil, fmt.Errorf("call %s: %w", works[i].Call.ID, damaged(err))
+		w := &works[i]
+		body, err := unpack(packed[i])
+		if err == nil {
+			w.Body = body
+		} else if w.Damaged == nil {
+			w.Damaged = fmt.Errorf("call %s: its payload: %w", w.Call.ID, damaged(err))
 		}
 	}
 	return works, nil

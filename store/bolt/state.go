@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -90,6 +91,37 @@ func entriesOf(place key, destination string, s store.State) stateEntries {
 		e.unserved = append(key{}.text(destination).time(s.Since), place...)
 	}
 	return e
+}
+
+// unfileState takes a state that cannot be read out of the indexes and counters. It
+// looks for its entries there, which takes the longer the more calls are due.
+func (t *tx) unfileState(place key, destination string) error {
+	for _, s := range store.Statuses() {
+		k := append(statusPrefix(destination, s), place...)
+		if found, _ := t.Tx.Bucket(statusBucket).Cursor().Seek(k); !bytes.Equal(found, k) {
+			continue
+		}
+		t.count(stateCounter(destination, s), -1)
+		if err := t.Bucket(statusBucket).Delete(k); err != nil {
+			return err
+		}
+	}
+	return errors.Join(t.unfileAt(dueBucket, key{}.text(destination), place), t.unfileAt(unservedBucket, key{}.text(destination), place))
+}
+
+// unfileAt drops the entries of an index that begin with prefix and end with a place.
+func (t *tx) unfileAt(index []byte, prefix, place key) error {
+	var old []key
+	err := eachWithPrefix(t.Tx.Bucket(index), prefix, func(k, _ []byte) error {
+		if bytes.HasSuffix(k, place) {
+			old = append(old, bytes.Clone(k))
+		}
+		return nil
+	})
+	for _, k := range old {
+		err = errors.Join(err, t.Bucket(index).Delete(k))
+	}
+	return err
 }
 
 func duePrefix(destination string, lane store.Lane) key {

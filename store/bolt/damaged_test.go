@@ -1,0 +1,140 @@
+package bolt
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// damagedAt makes a value unreadable.
+func damagedAt(t *testing.T, j *Journal, name []byte, k key) {
+	t.Helper()
+	err := j.update(t.Context(), func(x *tx) error {
+		b := x.Bucket(name)
+		torn := bytes.Clone(b.Get(k))
+		if len(torn) == 0 {
+			t.Errorf("%s has no %x", name, k)
+			return nil
+		}
+		torn[0] = 77
+		return b.Put(k, torn)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A call of which a part cannot be read is loaded with what is wrong, beside those
+// that are whole, and can be told that it failed: then it is due no more.
+func TestDamagedCall(t *testing.T) {
+	for name, part := range map[string]key{
+		"body": nil, "call": {rowCall}, "state": stateKey("hubspot"), "record": recordKey("hubspot", "bad#call"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "callsync.db")
+			j, err := Open(path, Options{Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := j.Close(); err != nil {
+					t.Error(err)
+				}
+				if name != "call" {
+					auditFile(t, path)
+				}
+			}()
+			if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+				t.Fatal(err)
+			}
+			deliver(t, j, "bad")
+			deliver(t, j, "good")
+			record := store.Record{Key: "bad#call", Object: "calls", ID: "1"}
+			err = j.Apply(t.Context(), "hubspot", store.Update{Records: map[string][]store.Record{"bad": {record}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if part == nil {
+				damagedAt(t, j, bodyBucket, key{}.uint64(1))
+			} else {
+				damagedAt(t, j, rowBucket, append(placeOfCall(t, j, "bad"), part...))
+			}
+
+			works, err := j.Load(t.Context(), "hubspot", []string{"bad", "good"})
+			if err != nil || len(works) != 2 {
+				t.Fatalf("loaded %d, %v", len(works), err)
+			}
+			if w := works[0]; w.Call.ID != "bad" || !errors.Is(w.Damaged, store.ErrDamaged) {
+				t.Errorf("the damaged one: %+v", w)
+			}
+			if w := works[1]; w.Call.ID != "good" || w.Damaged != nil || string(w.Body) != "good" {
+				t.Errorf("the other: %+v", w)
+			}
+			s := works[0].State
+			s.Status, s.Done, s.Next, s.Problem = store.Failed, s.Wanted, time.Time{}, &store.Problem{Kind: crm.Permanent}
+			if err := j.Apply(t.Context(), "hubspot", store.Update{States: map[string]store.State{"bad": s}}); err != nil {
+				t.Fatal(err)
+			}
+			due, err := j.Due(t.Context(), "hubspot", time.Now(), 10)
+			if err != nil || len(due) != 1 || due[0].CallID != "good" {
+				t.Errorf("due: %v, %v", due, err)
+			}
+			stats, err := j.Stats(t.Context())
+			if n := stats.Destinations["hubspot"]; err != nil || n[store.Failed] != 1 || n[store.Pending] != 1 {
+				t.Errorf("counted %v, %v", n, err)
+			}
+		})
+	}
+}
+
+func placeOfCall(t *testing.T, j *Journal, id string) (place key) {
+	t.Helper()
+	err := j.view(t.Context(), func(r reader) error {
+		place = bytes.Clone(r.Bucket(idBucket).Get([]byte(id)))
+		return nil
+	})
+	if err != nil || place == nil {
+		t.Fatal("no such call", err)
+	}
+	return place
+}
+
+// A body that cannot be read is replaced when the same comes again, and the call is
+// due. One that can is left alone.
+func TestDamagedBodyDeliveredAgain(t *testing.T) {
+	j := openTest(t, Options{})
+	if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, j, "call")
+	settle(t, j)
+	again := func() int {
+		t.Helper()
+		r, err := j.Deliver(t.Context(), testDelivery("call", []byte("call")))
+		if err != nil || r.Verdict != store.Duplicate || r.Revision != 1 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		due, err := j.Due(t.Context(), "hubspot", time.Now(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(due)
+	}
+	if n := again(); n != 0 {
+		t.Errorf("a duplicate made %d calls due", n)
+	}
+	damagedAt(t, j, bodyBucket, key{}.uint64(1))
+	if n := again(); n != 1 {
+		t.Errorf("%d calls are due once the body is there again", n)
+	}
+	works, err := j.Load(t.Context(), "hubspot", []string{"call"})
+	if err != nil || works[0].Damaged != nil || string(works[0].Body) != "call" {
+		t.Errorf("%+v, %v", works, err)
+	}
+}
