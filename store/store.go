@@ -296,6 +296,9 @@ type State struct {
 	// Left names people the call belonged to before, from whom what it claimed
 	// has still to be taken.
 	Left []crm.Ref `json:"left,omitempty"`
+	// Creating is the revision of the call for which a request to create its
+	// person went out that has no answer yet; 0 for none.
+	Creating int `json:"creating,omitempty"`
 }
 
 // A Problem is an error as it is kept for people.

@@ -123,6 +123,9 @@ func (r *round) sendPeople(ctx context.Context, edits []*contactEdit) (again []*
 			again = append(again, sent[i])
 		}
 	}
+	if err := r.adopt(ctx); err != nil {
+		return nil, err
+	}
 	r.keepChoices()
 	return again, r.trace(ctx)
 }
@@ -147,13 +150,17 @@ func (r *round) unite() {
 
 func (r *round) loadPeople(ctx context.Context) error {
 	known := map[crm.Ref]store.Person{}
-	asked := map[crm.Ref]bool{{}: true}
+	asked := map[crm.Ref]bool{}
 	for {
 		var refs []crm.Ref
 		for _, p := range r.people {
-			if !asked[p.ref] {
-				asked[p.ref] = true
-				refs = append(refs, p.ref)
+			ref := p.ref
+			if ref.IsZero() {
+				ref = store.Unborn(p.object, p.key)
+			}
+			if !asked[ref] {
+				asked[ref] = true
+				refs = append(refs, ref)
 			}
 		}
 		if len(refs) == 0 {
@@ -167,6 +174,9 @@ func (r *round) loadPeople(ctx context.Context) error {
 		r.forward(known)
 	}
 	for _, p := range r.people {
+		if p.ref.IsZero() {
+			p.attempt = known[store.Unborn(p.object, p.key)]
+		}
 		if k, ok := known[p.ref]; ok {
 			k.Join(p.applied)
 			p.applied = k
@@ -238,11 +248,7 @@ func (r *round) contactChange(ce *contactEdit) crm.Change {
 		r.setPerson(p.ref, p.applied)
 		return crm.Change{Op: crm.Update, Object: p.ref.Object, ID: p.ref.ID, Properties: ce.edit.send, CallID: newest}
 	}
-	intent := store.Identity{Ref: crm.Ref{Object: p.object}, Key: p.key, Intent: r.now}
-	for key := range p.keys {
-		r.setIdentity(key, intent)
-	}
-	r.setPerson(store.Unborn(p.object, p.key), store.Person{Properties: ce.underway(nil), Created: newest})
+	r.conceive(ce, newest)
 	return crm.Change{Op: crm.Create, Object: p.object, Key: p.key, Properties: ce.edit.send, CallID: newest}
 }
 
@@ -291,8 +297,10 @@ func (r *round) contactResult(ce *contactEdit, res crm.Result) (again bool) {
 		return false
 	}
 	switch kind := crm.KindOf(res.Err); {
+	case kind == crm.Exists && p.ref.IsZero() && !existing(res.Err).IsZero():
+		r.adoptions = append(r.adoptions, adoption{p, existing(res.Err)})
 	case kind == crm.Exists && p.ref.IsZero():
-		r.adopt(p, res.Err)
+		p.retry("the CRM already has this contact, and does not say which it is")
 	case kind == crm.Gone:
 		r.miss(p)
 	case kind == crm.Permanent || kind == crm.Exists:
@@ -376,21 +384,7 @@ func (r *round) blame(ce *contactEdit, err error) (again bool) {
 		}
 		return true
 	}
-	r.setPerson(store.Unborn(p.object, p.key), store.Person{})
-	for key := range p.keys {
-		r.setIdentity(key, store.Identity{})
-	}
+	r.answered(p, store.Identity{})
 	p.each(func(it *item) { it.fail(r.now, "contact", err) })
 	return false
-}
-
-// adopt takes the person the CRM says is there already.
-func (r *round) adopt(p *person, err error) {
-	if ref := existing(err); !ref.IsZero() {
-		r.setPerson(store.Unborn(p.object, p.key), store.Person{})
-		for key := range p.keys {
-			r.setIdentity(key, store.Identity{Ref: ref, How: "adopted: the CRM already had them", At: r.now})
-		}
-	}
-	p.retry("the CRM already has this contact; adopted")
 }

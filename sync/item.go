@@ -18,7 +18,10 @@ type item struct {
 	person  *person
 	// known is what the identity map says about the call's match values, by
 	// identity key.
-	known   map[string]store.Identity
+	known map[string]store.Identity
+	// before is what it says about the match values that the call had when a
+	// request to create its person went unanswered, if it was corrected since.
+	before  map[string]store.Identity
 	outcome outcome
 	// nobody is whether there is no person the call could belong to, and parted
 	// whether that is because it was corrected to be somebody else's.
@@ -101,7 +104,8 @@ type person struct {
 	left    []*item         // calls that used to be theirs
 	keys    map[string]bool // identity keys that may be taken to mean this person
 	applied store.Person
-	changed bool // applied has to be stored
+	attempt store.Person // what earlier requests to create them sent, none of them answered
+	changed bool         // applied has to be stored
 }
 
 func (p *person) add(it *item) {

@@ -131,13 +131,19 @@ func (r *round) keepChoices() {
 			continue
 		}
 		it.state.Left, it.state.Person = it.former(), p.choice()
-		s := it.work.State
-		s.Left, s.Person = it.state.Left, it.state.Person
-		if r.pending.States == nil {
-			r.pending.States = map[string]store.State{}
-		}
-		r.pending.States[it.id()] = s
+		r.keepPerson(it)
 	}
+}
+
+// keepPerson records what is known of whose a call is, and nothing else of its
+// state.
+func (r *round) keepPerson(it *item) {
+	s := it.work.State
+	s.Left, s.Person, s.Creating = it.state.Left, it.state.Person, it.state.Creating
+	if r.pending.States == nil {
+		r.pending.States = map[string]store.State{}
+	}
+	r.pending.States[it.id()] = s
 }
 
 // forward has calls that left somebody who has become another since, and took

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -389,89 +388,13 @@ func (r *round) plan(items []*item) {
 		return
 	}
 	for _, it := range p.calls {
-		it.person = nil
+		for name, id := range it.known {
+			if unanswered(id) {
+				r.abandon(name, id)
+			}
+		}
+		it.person, it.state.Creating = nil, 0
 		r.orphan(it, cmp.Or(it.want.Person.WhyNot, "nobody was found, and the mapping does not create anybody"))
-	}
-}
-
-// recall looks for people whose creation was attempted before: they may exist
-// although no answer was ever seen. Those it finds count as known.
-func (r *round) recall(ctx context.Context) error {
-	open := map[crm.Ref]crm.KeyRef{} // by object and key
-	for _, it := range r.items {
-		for name, id := range it.known {
-			if it.open() && id.IsZero() && id.Key != "" {
-				if id.Intent.After(r.now) { // by a clock that was ahead
-					id.Intent = r.now
-					it.known[name] = id
-					r.setIdentity(name, id)
-				}
-				open[attemptOf(id)] = keyRef(id)
-			}
-		}
-	}
-	if len(open) == 0 {
-		return nil
-	}
-	keys := slices.SortedFunc(maps.Values(open), func(a, b crm.KeyRef) int { return cmp.Compare(a.Key, b.Key) })
-	locations, err := r.loop.destination.Locate(ctx, keys)
-	if err != nil {
-		return err
-	}
-	answers := map[crm.Ref]crm.Location{}
-	for i, k := range keys {
-		answers[crm.Ref{Object: k.Object, ID: k.Key}] = locations[i]
-		if locations[i].State == crm.Found {
-			if err := r.recalled(ctx, k, locations[i].ID); err != nil {
-				return err
-			}
-		}
-	}
-	for _, it := range r.items {
-		for name, id := range it.known {
-			loc, asked := answers[attemptOf(id)]
-			switch {
-			case !asked || !it.open():
-			case loc.State == crm.Found:
-				it.known[name] = store.Identity{Ref: crm.Ref{Object: id.Object, ID: loc.ID}, How: "created", At: r.now}
-				r.setIdentity(name, it.known[name])
-			case loc.State == crm.Unknown:
-				it.wait(r.now, loc.RetryAfter, "an earlier attempt to create the contact may still turn up in the CRM's search")
-			}
-		}
-	}
-	return r.flush(ctx)
-}
-
-// attemptOf names the creation that an identity tells of.
-func attemptOf(id store.Identity) crm.Ref { return crm.Ref{Object: id.Object, ID: id.Key} }
-
-func keyRef(id store.Identity) crm.KeyRef {
-	return crm.KeyRef{Object: id.Object, Key: id.Key, Since: id.Intent}
-}
-
-// recalled takes over what was being sent when the answer got lost.
-func (r *round) recalled(ctx context.Context, k crm.KeyRef, id string) error {
-	from := store.Unborn(k.Object, k.Key)
-	sent, err := r.loop.journal.People(ctx, r.loop.name, []crm.Ref{from})
-	if err != nil {
-		return journalError("load people", err)
-	}
-	if p, ok := sent[from]; ok {
-		r.setPerson(crm.Ref{Object: k.Object, ID: id}, p)
-		r.setPerson(from, store.Person{})
-	}
-	return nil
-}
-
-// created records that a person callsync set out to create exists.
-func (r *round) created(p *person, ref crm.Ref) {
-	r.setPerson(store.Unborn(p.object, p.key), store.Person{})
-	p.ref = ref
-	p.applied.Created = p.calls[0].id()
-	p.changed = true
-	for key := range p.keys {
-		r.setIdentity(key, store.Identity{Ref: ref, How: p.how, At: r.now})
 	}
 }
 

@@ -41,6 +41,7 @@ func TestCreationIsNotTriedAgainForACallThatMayNot(t *testing.T) {
 		w.settle()
 		w.wantStatus("c1", store.Skipped)
 		w.wantLive("contacts", 0)
+		w.wantNobodyUnborn()
 	})
 }
 

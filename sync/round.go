@@ -30,6 +30,8 @@ type round struct {
 	pending store.Update // what the next flush records
 	doubts  []*job       // the record or its person is gone; which, is not known yet
 	missed  []*person    // the CRM called them gone; what became of them is not known yet
+	// adoptions are people to create whom the CRM has already.
+	adoptions []adoption
 	// trouble is the gravest error that concerns the destination as a whole.
 	trouble error
 	dry     bool // nothing is written or recorded; see [Loop.PlanLive]
@@ -210,7 +212,7 @@ func (r *round) render(w store.Work) *item {
 	for _, warning := range it.want.Warnings {
 		it.warn(warning)
 	}
-	if it.want.Skip != "" && len(it.work.Records) == 0 {
+	if it.want.Skip != "" && len(it.work.Records) == 0 && it.state.Creating == 0 {
 		it.skip(it.want.Skip)
 	}
 	return it

@@ -138,10 +138,12 @@ func (u *undoing) settled(ctx context.Context) error {
 	if err := u.r.loadIdentities(ctx); err != nil {
 		return err
 	}
+	open := u.it.state.Creating != 0
 	for _, id := range u.it.known {
-		if id.IsZero() && id.Key != "" && u.it.work.State.Person == nil {
-			return fmt.Errorf("%w: an attempt to create the contact has no answer yet; try again when the call is synced or failed", ErrUndoLater)
-		}
+		open = open || id.IsZero() && id.Key != "" && u.it.work.State.Person == nil
+	}
+	if open {
+		return fmt.Errorf("%w: an attempt to create the contact has no answer yet; try again when the call is synced or failed", ErrUndoLater)
 	}
 	return nil
 }
