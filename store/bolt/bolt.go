@@ -62,9 +62,10 @@ type Journal struct {
 	// commit left them in doubt, and when the file has grown much. Only the
 	// committer replaces them.
 	open   sync.RWMutex
-	db     *bbolt.DB // nil while the file cannot be opened again
-	file   *os.File  // the one db writes to
-	opened int64     // how many bytes it had when db opened it
+	db     *bbolt.DB   // nil while the file cannot be opened again
+	file   *os.File    // the one db writes to
+	which  os.FileInfo // tells it from others, also while db is nil
+	opened int64       // how many bytes it had when db opened it
 	// shelves hold bundles of the open file. A commit that was undone may have made
 	// one under a number that is given again, so a file opened anew has others.
 	shelves *shelves
@@ -134,14 +135,16 @@ func Open(path string, o Options) (*Journal, error) {
 // this schema.
 func (j *Journal) openDB() error {
 	err := contain(func() error {
-		db, err := bbolt.Open(j.path, 0o600, j.options(&j.file))
+		db, err := bbolt.Open(j.path, 0o600, j.options(&j.file, j.openFile))
 		if err != nil {
 			return err
 		}
 		j.db, j.shelves = db, &shelves{}
-		if j.opened, err = wholeFile(db, j.file); err != nil {
+		info, err := wholeFile(db, j.file)
+		if err != nil {
 			return err
 		}
+		j.which, j.opened = info, info.Size()
 		found, err := migrate(db, migrations)
 		if err == nil && found > 0 && found < len(migrations) {
 			j.log.Info("migrated the journal", "path", j.path, "from", found, "to", len(migrations))
@@ -160,15 +163,35 @@ func (j *Journal) openDB() error {
 	return fmt.Errorf("journal %s: %w", j.path, explain(err))
 }
 
+// openFile opens the journal's file, and the second time no other: what was put in
+// its place meanwhile is for the next start.
+func (j *Journal) openFile(name string, flag int, perm os.FileMode) (*os.File, error) {
+	if j.which == nil {
+		return j.opts.openFile(name, flag, perm)
+	}
+	f, err := j.opts.openFile(name, flag&^os.O_CREATE, perm)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !os.SameFile(j.which, info) {
+		err = j.otherFile()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // options are bbolt's, which leave the file they open in file.
-func (j *Journal) options(file **os.File) *bbolt.Options {
+func (j *Journal) options(file **os.File, open func(string, int, os.FileMode) (*os.File, error)) *bbolt.Options {
 	return &bbolt.Options{
 		Timeout:         lockTimeout,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: mapSize(),
 		NoStatistics:    true,
 		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
-			f, err := j.opts.openFile(name, flag, perm)
+			f, err := open(name, flag, perm)
 			*file = f
 			return f, err
 		},
@@ -192,21 +215,20 @@ func mapSize() int {
 	return int(space)
 }
 
-// wholeFile returns how many bytes a file has. It is an error when that is less than
-// its own account of its pages, as in a copy that was cut off: reading behind its
-// end would be a fault.
-func wholeFile(db *bbolt.DB, f *os.File) (size int64, err error) {
-	err = db.View(func(t *bbolt.Tx) error {
-		info, err := f.Stat()
-		if err != nil {
+// wholeFile describes a file. It is an error when that has fewer bytes than its own
+// account of its pages, as a copy that was cut off: reading behind its end would be
+// a fault.
+func wholeFile(db *bbolt.DB, f *os.File) (info os.FileInfo, err error) {
+	err = db.View(func(t *bbolt.Tx) (err error) {
+		if info, err = f.Stat(); err != nil {
 			return err
 		}
-		if size = info.Size(); size < t.Size() {
-			return damaged(fmt.Errorf("it has %d bytes and should have %d", size, t.Size()))
+		if info.Size() < t.Size() {
+			return damaged(fmt.Errorf("it has %d bytes and should have %d", info.Size(), t.Size()))
 		}
 		return nil
 	})
-	return size, err
+	return info, err
 }
 
 // explain puts bbolt's errors into the terms of package store.

@@ -239,18 +239,18 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 // inPlace reports a file that was moved away, deleted or replaced while it is
 // open: what is written to it would be gone after a restart.
 func (j *Journal) inPlace() error {
-	ours, err := j.file.Stat()
-	if err != nil {
-		return err
-	}
 	named, err := os.Stat(j.path)
 	if err != nil {
 		return err
 	}
-	if !os.SameFile(ours, named) {
-		return fmt.Errorf("%s is another file than the one that was opened; restart callsync to use it", j.path)
+	if !os.SameFile(j.which, named) {
+		return j.otherFile()
 	}
 	return nil
+}
+
+func (j *Journal) otherFile() error {
+	return fmt.Errorf("%s is another file than the one that was opened; restart callsync to use it", j.path)
 }
 
 func (j *Journal) abandon(b *bbolt.Tx) {
@@ -326,10 +326,8 @@ func (j *Journal) resolveDoubt() error {
 
 // reopen opens the file anew; open is held.
 func (j *Journal) reopen(panicked bool) error {
-	if j.db != nil {
-		if err := j.inPlace(); err != nil {
-			return err
-		}
+	if err := j.inPlace(); err != nil {
+		return err
 	}
 	switch {
 	case j.db == nil: // an attempt before this one closed it
@@ -341,9 +339,6 @@ func (j *Journal) reopen(panicked bool) error {
 		if err := j.closeDB(); err != nil {
 			j.log.Warn("closing the journal to open it again", "path", j.path, "error", err)
 		}
-	}
-	if _, err := os.Stat(j.path); err != nil {
-		return err // rather than make a new, empty one
 	}
 	return j.openDB()
 }

@@ -222,7 +222,7 @@ func (c *compaction) open() error {
 		return err
 	}
 	return contain(func() (err error) {
-		c.db, err = bbolt.Open(c.path, 0o600, c.journal.options(&c.file))
+		c.db, err = bbolt.Open(c.path, 0o600, c.journal.options(&c.file, c.journal.opts.openFile))
 		if err == nil {
 			c.db.NoSync = true
 			c.grow, c.db.AllocSize = c.db.AllocSize, compactGrow
@@ -352,6 +352,9 @@ func (c *compaction) swap() error {
 	if j.db == nil || j.doubt != nil {
 		return fmt.Errorf("%w: the last write could not be made", store.ErrUnavailable)
 	}
+	if err := j.inPlace(); err != nil {
+		return err
+	}
 	begin := time.Now()
 	keys := c.notes.take()
 	c.db.NoSync = false
@@ -370,6 +373,10 @@ func (c *compaction) swap() error {
 	if err != nil {
 		return err
 	}
+	which, err := c.file.Stat()
+	if err != nil {
+		return err
+	}
 	if err := os.Rename(c.path, c.replaces); err != nil {
 		return err
 	}
@@ -377,7 +384,7 @@ func (c *compaction) swap() error {
 	defer func() {
 		j.log.Info("a compacted file is the journal now", "path", j.path, "held", time.Since(begin), "keys", keys.len())
 	}()
-	c.old, j.db, j.file, j.opened, j.tail = j.db, c.db, c.file, 0, nil
+	c.old, j.db, j.file, j.which, j.opened, j.tail = j.db, c.db, c.file, which, 0, nil
 	if err := syncDir(filepath.Dir(c.replaces)); err != nil {
 		j.log.Error("the compacted journal is in place, but its folder could not be brought onto the disk", "path", j.path, "error", err)
 	}
