@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -22,7 +23,11 @@ func damagedAt(t *testing.T, j *Journal, name []byte, k key) {
 			t.Errorf("%s has no %x", name, k)
 			return nil
 		}
-		torn[0] = 77
+		codec := 0
+		if string(name) == string(logBundleBucket) {
+			codec = 8 // behind its number
+		}
+		torn[codec] = 77
 		return b.Put(k, torn)
 	})
 	if err != nil {
@@ -136,5 +141,96 @@ func TestDamagedBodyDeliveredAgain(t *testing.T) {
 	works, err := j.Load(t.Context(), "hubspot", []string{"call"})
 	if err != nil || works[0].Damaged != nil || string(works[0].Body) != "call" {
 		t.Errorf("%+v, %v", works, err)
+	}
+}
+
+// What cannot be read is kept, and everything else expires.
+func TestRetentionPassesDamage(t *testing.T) {
+	j, err := Open(filepath.Join(t.TempDir(), "callsync.db"), Options{bundle: 8000, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		deliver(t, j, fmt.Sprintf("call%02d", i))
+	}
+	for i := range 20 {
+		deliver(t, j, fmt.Sprintf("later%02d", i))
+	}
+	settle(t, j)
+	damagedAt(t, j, rowBucket, append(placeOfCall(t, j, "later03"), rowCall))
+	damagedAt(t, j, rowBucket, append(placeOfCall(t, j, "later04"), stateKey("hubspot")...))
+	row := key{}.time(time.Now()).text(string(store.Accepted)).byte(77)
+	if err := j.update(t.Context(), func(x *tx) error { return x.Bucket(deliveryBucket).Put(key{}.uint64(66), row) }); err != nil {
+		t.Fatal(err)
+	}
+	packed(t, j)
+	damagedAt(t, j, bundleBucket, key{}.uint64(1))
+	damagedAt(t, j, logBundleBucket, key{}.uint64(8)) // the second: of seven rows
+	j.shelves = &shelves{}
+
+	expireAll(t, j, store.Expiry{Deliveries: time.Now(), Bodies: time.Now(), Limit: 7})
+	stats, err := j.Stats(t.Context())
+	if n := stats.Deliveries[store.Accepted]; err != nil || n != 8 {
+		t.Errorf("%d deliveries are left, %v; want seven of a bundle, and one of a call whose state is unknown", n, err)
+	}
+	if c, err := j.Call(t.Context(), "later19"); err != nil || c.HasBody() {
+		t.Errorf("a body behind the damage: %v", err)
+	}
+}
+
+func expireAll(t *testing.T, j *Journal, x store.Expiry) {
+	t.Helper()
+	for {
+		step, err := j.Expire(t.Context(), x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.From = step.Next; x.From == nil {
+			return
+		}
+	}
+}
+
+// A delivery that a wrong clock dated far ahead keeps no other from being packed and
+// dropped.
+func TestDeliveryFromTheFuture(t *testing.T) {
+	j := openTest(t, Options{bundle: 8000})
+	if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		d := testDelivery(fmt.Sprint("call", i), []byte("words"))
+		if i%40 == 3 {
+			d.At = time.Now().AddDate(10, 0, 0)
+		}
+		if _, err := j.Deliver(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, j)
+	packed(t, j)
+	loose := 0
+	if err := j.view(t.Context(), func(r reader) error { loose = r.Bucket(deliveryBucket).Stats().KeyN; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if loose > 10 {
+		t.Errorf("%d rows of the log lie in no bundle", loose)
+	}
+	expireAll(t, j, store.Expiry{Deliveries: time.Now(), Limit: 7})
+	var left int
+	for d, err := range j.Deliveries(t.Context(), store.DeliveryFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left++; d.At.Before(time.Now()) {
+			t.Fatalf("delivery %d is left", d.Seq)
+		}
+	}
+	if left != 3 {
+		t.Errorf("%d deliveries are left, want the three from the future", left)
 	}
 }

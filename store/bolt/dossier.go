@@ -29,13 +29,21 @@ type reader struct {
 	shelves *shelves
 }
 
+// whereIs returns the place of a call, nil when there is none.
+func (t reader) whereIs(callID string) key {
+	if callID == "" {
+		return nil
+	}
+	return bytes.Clone(t.Bucket(idBucket).Get([]byte(callID)))
+}
+
 // find returns the dossier of a call; ok is false when there is none.
 func (t reader) find(callID string) (d dossier, ok bool, err error) {
-	place := t.Bucket(idBucket).Get([]byte(callID))
+	place := t.whereIs(callID)
 	if place == nil {
 		return dossier{}, false, nil
 	}
-	d, err = t.at(bytes.Clone(place))
+	d, err = t.at(place)
 	return d, err == nil, err
 }
 
@@ -58,10 +66,15 @@ func (t reader) known(callID string) (dossier, error) {
 	return d, err
 }
 
+// bundledAt is the note of a call that lies in a bundle, nil of one that does not.
+func (t reader) bundledAt(place key) []byte {
+	return t.Bucket(rowBucket).Get(dossier{place: place}.key(key{rowBundled}))
+}
+
 // at returns the dossier at a place.
 func (t reader) at(place []byte) (dossier, error) {
 	d := dossier{place: place, rows: t.Bucket(rowBucket), bodies: t.Bucket(bodyBucket)}
-	note := d.rows.Get(d.key(key{rowBundled}))
+	note := t.bundledAt(place)
 	if note == nil {
 		return d, nil
 	}

@@ -210,7 +210,7 @@ func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
 		return err
 	}
 	d, err := decodeDelivery(binary.BigEndian.Uint64(seq), value)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // its verdict can be read
 		return err
 	}
 	quarantine := t.Bucket(quarantineBucket)
@@ -221,15 +221,9 @@ func (t *tx) eraseDelivery(seq []byte, out *store.Erased) error {
 		}
 		out.Bodies++
 	}
-	if d.CallID != "" {
-		of, ok, err := t.find(d.CallID)
-		if err != nil {
+	if place := t.whereIs(d.CallID); place != nil { // a call in a bundle goes on listing it, which is not worth taking it out
+		if err := t.drop(dossier{place: place}, deliveryKey(d.Seq)); err != nil {
 			return err
-		}
-		if ok { // a call in a bundle goes on listing it, which is not worth taking it out
-			if err := t.drop(of, deliveryKey(d.Seq)); err != nil {
-				return err
-			}
 		}
 	}
 	if err := t.Bucket(verdictBucket).Delete(key{}.text(string(d.Verdict)).uint64(d.Seq)); err != nil {

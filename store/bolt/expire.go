@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/callsync/callsync/store"
@@ -82,21 +81,28 @@ func decodeProgress(from []byte) (p progress, err error) {
 }
 
 // expireDeliveries goes on at a key of the log and returns the one to go on from
-// the next time; nil when it met a row that is too young.
+// the next time; nil when it met a row that is too young. A row from the future was
+// dated by a wrong clock, and tells nothing of those behind it.
 func (t *tx) expireDeliveries(before time.Time, from []byte, limit int, dropped *int) ([]byte, error) {
 	var old [][]byte
 	var next []byte
+	now := t.journal.now()
 	err := t.eachLogged(from, func(seq, value []byte) error {
 		r := keyReader(value)
-		if !r.time().Before(before) {
+		at := r.time()
+		future := at.After(now)
+		if !future && !at.Before(before) {
 			return errPage
 		}
 		if limit--; limit < 0 {
 			next = bytes.Clone(seq)
 			return errPage
 		}
+		if future {
+			return nil
+		}
 		d, err := decodeDelivery(binary.BigEndian.Uint64(seq), value)
-		if err != nil {
+		if err != nil && !errors.Is(err, store.ErrDamaged) { // its time can be read
 			return err
 		}
 		done, err := t.settledCall(d.CallID)
@@ -118,20 +124,26 @@ func (t *tx) expireDeliveries(before time.Time, from []byte, limit int, dropped 
 	return next, nil
 }
 
-// settledCall reports whether a call, if there is one, is settled.
+// settledCall reports whether a call, if there is one, is settled, as all are that
+// lie in bundles. One that cannot be read is not.
 func (t reader) settledCall(callID string) (bool, error) {
-	if callID == "" {
+	place := t.whereIs(callID)
+	if place == nil || t.bundledAt(place) != nil {
 		return true, nil
 	}
-	d, ok, err := t.find(callID)
-	if err != nil || !ok {
-		return err == nil, err
+	d, err := t.at(place)
+	if err != nil {
+		return false, err
 	}
-	return d.settled()
+	done, err := d.settled()
+	if errors.Is(err, store.ErrDamaged) {
+		return false, nil
+	}
+	return done, err
 }
 
 // expireBodies goes on at a place and returns the one to go on from the next
-// time; nil when it met a call that is too young.
+// time; nil when it met a call that is too young. One that cannot be read is kept.
 func (t *tx) expireBodies(before time.Time, from []byte, limit int, dropped *int) ([]byte, error) {
 	var next []byte
 	for place := range t.places(from) {
@@ -142,41 +154,40 @@ func (t *tx) expireBodies(before time.Time, from []byte, limit int, dropped *int
 			next = place
 			break
 		}
-		if note := t.Tx.Bucket(rowBucket).Get(append(slices.Clip(place), rowBundled)); note != nil {
-			if _, bodies := decodeBundled(note); !bodies {
-				continue
-			}
-		}
-		d, err := t.at(place)
-		if err != nil {
-			return nil, err
-		}
-		call, err := d.call()
-		if err != nil {
-			return nil, err
-		}
-		if !call.HasBody() || !call.RevisedAt.Before(before) {
-			continue
-		}
-		done, err := d.settled()
-		if err != nil {
-			return nil, err
-		}
-		if !done {
-			continue
-		}
-		if d.bundled != nil { // its bodies are left where they are, and go with the bundle
-			*dropped += len(d.bundled.bodies)
-			d.bundled.bodies = nil
-		}
-		if d, err = t.takeOut(d); err != nil {
-			return nil, err
-		}
-		if err := t.expireCall(d, call, dropped); err != nil {
+		if err := t.expireAt(place, before, dropped); err != nil && !errors.Is(err, store.ErrDamaged) {
 			return nil, err
 		}
 	}
 	return next, nil
+}
+
+// expireAt drops the bodies of the call at a place, if it is settled and its newest
+// revision came before a time.
+func (t *tx) expireAt(place key, before time.Time, dropped *int) error {
+	if note := t.bundledAt(place); note != nil {
+		if _, bodies := decodeBundled(note); !bodies {
+			return nil
+		}
+	}
+	d, err := t.at(place)
+	if err != nil {
+		return err
+	}
+	call, err := d.call()
+	if err != nil || !call.HasBody() || !call.RevisedAt.Before(before) {
+		return err
+	}
+	if done, err := d.settled(); err != nil || !done {
+		return err
+	}
+	if d.bundled != nil { // its bodies are left where they are, and go with the bundle
+		*dropped += len(d.bundled.bodies)
+		d.bundled.bodies = nil
+	}
+	if d, err = t.takeOut(d); err != nil {
+		return err
+	}
+	return t.expireCall(d, call, dropped)
 }
 
 func (t *tx) expireCall(d dossier, c store.Call, dropped *int) error {

@@ -202,8 +202,8 @@ func (t reader) walkAllLogged(below []byte, visit func(seq, value []byte) error)
 	return nil
 }
 
-// eachLogged calls f for all rows from a seq on, in order. f must not write to
-// the log.
+// eachLogged calls f for all rows from a seq on, in order, but for those in bundles
+// that cannot be read. f must not write to the log.
 func (t reader) eachLogged(from []byte, f func(seq, value []byte) error) error {
 	c := t.Bucket(logBundleBucket).Cursor()
 	k, value := c.First()
@@ -214,7 +214,7 @@ func (t reader) eachLogged(from []byte, f func(seq, value []byte) error) error {
 	for ; k != nil; k, value = c.Next() {
 		_, rows, err := t.logBundle(value)
 		if err != nil {
-			return err
+			continue
 		}
 		for _, r := range rows {
 			if bytes.Compare(r.key, from) < 0 {

@@ -69,9 +69,11 @@ func (j *Journal) packCalls(ctx context.Context, before time.Time, from []byte) 
 // packLog packs the oldest rows of the log, and reports whether there were enough.
 func (j *Journal) packLog(ctx context.Context, before time.Time) (done bool, err error) {
 	var found, rows []row
+	now := j.now()
 	old := func(value []byte) bool {
 		r := keyReader(value)
-		return r.time().Before(before)
+		at := r.time()
+		return at.Before(before) || at.After(now) // dated by a wrong clock
 	}
 	if err := j.view(ctx, func(t reader) error {
 		found, rows = t.gatherLog(min(logBundleRows, j.opts.bundle>>10), old)
