@@ -172,8 +172,10 @@ func TestRelated(t *testing.T) {
 			if n := p.sim.Total(); n != 3 {
 				t.Errorf("%d requests: %s", n, p.requests())
 			}
-			if _, err := p.Related(t.Context(), []crm.RelatedQuery{ask(ann, "tickets", "open")}); crm.KindOf(err) != crm.Permanent {
-				t.Errorf("an unknown relation: %v", err)
+			_, err = p.Related(t.Context(), []crm.RelatedQuery{ask(ann, "tickets", "open")})
+			e := asError(t, crm.Result{Err: err}, crm.Permanent)
+			if want := `write "deals:open" or "companies:primary" in associate, at :4:0`; e.Hint != want {
+				t.Errorf("an unknown relation: hint %q, want %q", e.Hint, want)
 			}
 		})
 	}

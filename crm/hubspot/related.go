@@ -18,9 +18,11 @@ const primaryCompany = 1
 // association batch for each object type and one batch read of the deals.
 func (p *Portal) Related(ctx context.Context, queries []crm.RelatedQuery) ([][]crm.Ref, error) {
 	people := map[crm.Relation][]string{}
+	pos := map[crm.Relation]crm.Pos{}
 	for _, q := range queries {
 		r := crm.Relation{Object: q.Relation.Object, Which: q.Relation.Which}
 		people[r] = append(people[r], q.Person.ID)
+		pos[r] = q.Relation.Pos
 	}
 	found := map[crm.Relation]map[string][]string{}
 	for r, ids := range people {
@@ -31,7 +33,11 @@ func (p *Portal) Related(ctx context.Context, queries []crm.RelatedQuery) ([][]c
 		case crm.Relation{Object: "companies", Which: "primary"}:
 			found[r], err = p.primaryCompanies(ctx, ids)
 		default:
-			err = &crm.Error{Kind: crm.Permanent, Op: "associations batch read", Message: fmt.Sprintf("HubSpot has no %s %s", r.Which, r.Object), Hint: `links can be to deals ("open") and companies ("primary")`}
+			err = &crm.Error{
+				Kind: crm.Permanent, Op: "associations batch read",
+				Message: fmt.Sprintf("HubSpot has no %s %s", r.Which, r.Object),
+				Hint:    `write "deals:open" or "companies:primary" in associate, at ` + pos[r].String(),
+			}
 		}
 		if err != nil {
 			return nil, err

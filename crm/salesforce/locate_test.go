@@ -198,9 +198,10 @@ func TestRelated(t *testing.T) {
 	if n := w.count("query") + w.count("query all"); n != 3 {
 		t.Errorf("%d queries, want 3", n)
 	}
-	_, err = w.dest.Related(w.ctx(), []crm.RelatedQuery{ask("Contact", plain, crm.Relation{Object: "Case", Which: "open"})})
-	if e := asError(t, err); e.Kind != crm.Permanent {
-		t.Errorf("%+v, want Permanent", e)
+	unknown := crm.Relation{Object: "Case", Which: "open", Pos: crm.Pos{File: "m.toml", Line: 7, Column: 3}}
+	_, err = w.dest.Related(w.ctx(), []crm.RelatedQuery{ask("Contact", plain, unknown)})
+	if e := asError(t, err); e.Kind != crm.Permanent || e.Hint != `write "Account:primary" or "Opportunity:open" in associate, at m.toml:7:3` {
+		t.Errorf("%+v, want Permanent and what the mapping can say, and where", e)
 	}
 }
 

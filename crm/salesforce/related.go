@@ -28,7 +28,7 @@ func (c *Connector) Related(ctx context.Context, queries []crm.RelatedQuery) ([]
 			return nil, &crm.Error{
 				Kind: crm.Permanent, Op: "related records",
 				Message: "Salesforce has no relation " + q.Relation.Which + " " + q.Relation.Object,
-				Hint:    "use {object = \"Account\", which = \"primary\"} or {object = \"Opportunity\", which = \"open\"} at " + q.Relation.Pos.String(),
+				Hint:    `write "Account:primary" or "Opportunity:open" in associate, at ` + q.Relation.Pos.String(),
 			}
 		}
 		if q.Person.Object == contact || q.Person.Object == personAccount {
