@@ -49,7 +49,7 @@ func newGrant(s crm.Settings, base http.RoundTripper) (grant, error) {
 	case len(o.PrivateKey) > 0:
 		return jwtBearer(o, endpoint, s.LoginURL, base)
 	case o.ClientSecret == "" && s.Tokens == nil:
-		return nil, errors.New("oauth needs key_file and username (JWT bearer), or client_secret, or a login by callsync login")
+		return nil, errors.New("oauth needs key_file and username (JWT bearer), or client_secret, or a login by `callsync login`")
 	}
 	config := oauthConfig(s)
 	credentials := clientcredentials.Config{
@@ -66,7 +66,7 @@ func newGrant(s crm.Settings, base http.RoundTripper) (grant, error) {
 			return refresh(ctx, config, s.Tokens, stored)
 		}
 		if o.ClientSecret == "" || o.RedirectURL != "" {
-			return nil, &crm.Error{Kind: crm.Credential, Op: "token", Message: "nobody has logged in", Hint: "run callsync login"}
+			return nil, &crm.Error{Kind: crm.Credential, Op: "token", Message: "nobody has logged in", Hint: "run `callsync login`"}
 		}
 		return credentials.Token(ctx)
 	}, nil

@@ -151,7 +151,7 @@ var codes = map[string]knownCode{
 	"DUPLICATE_VALUE":           {crm.Permanent, duplicateHint},
 	"DUPLICATES_DETECTED":       {crm.Permanent, duplicateHint},
 	"ENTITY_IS_DELETED":         {kind: crm.Gone},
-	"INVALID_FIELD":             {crm.Permanent, "the field does not exist or field-level security hides it from callsync's user; run callsync check"},
+	"INVALID_FIELD":             {crm.Permanent, "the field does not exist or field-level security hides it from callsync's user; run `callsync check`"},
 	"REQUIRED_FIELD_MISSING":    {crm.Permanent, "the org requires this field: give it a value in the mapping"},
 	"STRING_TOO_LONG":           {crm.Permanent, "shorten the value in the mapping, with truncate"},
 	"INACTIVE_OWNER_OR_USER":    {crm.Permanent, "the owner's user is not active"},
@@ -159,7 +159,7 @@ var codes = map[string]knownCode{
 	"FIELD_INTEGRITY_EXCEPTION": {crm.Permanent, "a value does not fit the record; Salesforce's words name the field"},
 
 	"CANNOT_UPDATE_CONVERTED_LEAD":            {crm.Gone, "the lead was converted; its contact takes its place"},
-	"INVALID_FIELD_FOR_INSERT_UPDATE":         {crm.Permanent, "the field cannot be written in this way; run callsync check"},
+	"INVALID_FIELD_FOR_INSERT_UPDATE":         {crm.Permanent, "the field cannot be written in this way; run `callsync check`"},
 	"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": {crm.Permanent, "the picklist does not allow the value: add it in Salesforce or change the mapping"},
 	"FIELD_CUSTOM_VALIDATION_EXCEPTION":       {crm.Permanent, "a validation rule of the org refuses the record"},
 	"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY":    {crm.Permanent, "an Apex trigger or flow of the org failed on the record"},

@@ -132,10 +132,10 @@ func missingKey(object string) error {
 	e := &crm.Error{
 		Kind: crm.NotReady, Op: "describe " + object, Property: keyOf(object),
 		Message: object + "." + keyOf(object) + " does not exist, or callsync's user may not write it",
-		Hint:    "run callsync setup",
+		Hint:    "run `callsync setup`",
 	}
 	if !slices.Contains(keyed, object) {
-		e.Kind, e.Hint = crm.Permanent, "run callsync setup, then callsync resync --state failed"
+		e.Kind, e.Hint = crm.Permanent, "run `callsync setup`, then `callsync resync --state failed`"
 	}
 	return e
 }

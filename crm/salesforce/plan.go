@@ -25,7 +25,7 @@ func (c *Connector) SetupPlan(ctx context.Context, declared []crm.Property) ([]c
 		}
 		err := p.want(ctx, property)
 		if key && isAbsent(err) {
-			continue // callsync check says where the mapping names the object
+			continue // `callsync check` says where the mapping names the object
 		}
 		if err != nil {
 			return nil, err

@@ -166,7 +166,7 @@ func tokenHint(code, description string) string {
 	case code == "invalid_client_id", code == "invalid_client":
 		return "check oauth.client_id and oauth.client_secret: the connected app's consumer key and secret"
 	case code == "invalid_grant":
-		return "check oauth.username and that the certificate of oauth.key_file is the connected app's, and this machine's clock; with a stored login, run callsync login again"
+		return "check oauth.username and that the certificate of oauth.key_file is the connected app's, and this machine's clock; with a stored login, run `callsync login` again"
 	default:
 		return "check the destination's oauth table and the connected app"
 	}

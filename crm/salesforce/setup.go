@@ -82,7 +82,7 @@ func (c *Connector) createField(ctx context.Context, s crm.SetupStep) error {
 	}
 	var e *crm.Error
 	if errors.As(err, &e) && e.Kind != crm.Transient {
-		e.Hint = "creating fields needs the permission Customize Application: run callsync setup as a user who has it, or create the field in Setup, Object Manager"
+		e.Hint = "creating fields needs the permission Customize Application: run `callsync setup` as a user who has it, or create the field in Setup, Object Manager"
 	}
 	return err
 }

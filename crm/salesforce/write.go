@@ -125,7 +125,7 @@ func (w *writing) setProperty(it *item, d *description, ch crm.Change, name stri
 	if !ok {
 		return w.permanent(ch, name, "INVALID_FIELD",
 			fmt.Sprintf("%s has no field %s, or field-level security hides it from callsync's user", ch.Object, name),
-			"correct the mapping or give callsync's user access to the field; callsync check shows which")
+			"correct the mapping or give callsync's user access to the field; `callsync check` shows which")
 	}
 	if ch.Op == crm.Create && v.IsNull() {
 		return nil
