@@ -102,6 +102,14 @@ func refresh(ctx context.Context, config *oauth2.Config, store crm.TokenStore, s
 	return t, nil
 }
 
+// OAuthConfig implements [crm.Authorizer].
+func (c *Connector) OAuthConfig() (*oauth2.Config, error) {
+	if c.settings.OAuth.ClientID == "" {
+		return nil, errNoClient
+	}
+	return oauthConfig(c.settings), nil
+}
+
 func oauthConfig(s crm.Settings) *oauth2.Config {
 	scopes := s.OAuth.Scopes
 	if len(scopes) == 0 {

@@ -59,7 +59,7 @@ func (c *client) get(ctx context.Context, op, path string, out any) error {
 	return c.send(ctx, call{op: op, method: http.MethodGet, path: path}, out)
 }
 
-// send carries out a call with a JSON body, if in is not nil.
+// sendJSON carries out a call whose body is in as JSON.
 func (c *client) sendJSON(ctx context.Context, op, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {

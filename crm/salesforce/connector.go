@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -81,7 +82,7 @@ func Open(s crm.Settings) (crm.Destination, error) {
 		c.settle = defaultSettle
 	}
 	c.meter = newMeter(s.QuotaShare, now)
-	c.session = &session{grant: grant, override: trimSlash(s.BaseURL), insecure: plainLoopback(s), meter: c.meter}
+	c.session = &session{grant: grant, override: strings.TrimRight(s.BaseURL, "/"), insecure: plainLoopback(s), meter: c.meter}
 	pace := rate.Inf
 	if s.RatePerSecond > 0 {
 		pace = rate.Limit(s.RatePerSecond)
@@ -104,13 +105,6 @@ func plainLoopback(s crm.Settings) bool {
 		}
 	}
 	return false
-}
-
-func trimSlash(s string) string {
-	for len(s) > 0 && s[len(s)-1] == '/' {
-		s = s[:len(s)-1]
-	}
-	return s
 }
 
 // BatchSize implements [crm.Destination].

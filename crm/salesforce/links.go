@@ -26,7 +26,7 @@ type linkage struct {
 func (c *Connector) prepareLinks(ctx context.Context, changes []crm.Change) (linkage, error) {
 	var accounts, losing []crm.Ref
 	for _, ch := range changes {
-		for _, r := range append(append([]crm.Ref{}, ch.Link...), ch.Unlink...) {
+		for _, r := range slices.Concat(ch.Link, ch.Unlink) {
 			if r.Object == personAccount {
 				accounts = append(accounts, r)
 			}

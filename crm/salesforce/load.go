@@ -3,6 +3,7 @@ package salesforce
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,20 +34,19 @@ func (r row) current() crm.Ref {
 	return r.next
 }
 
-// bookkeeping are the columns every row is read with, where the object has them.
-var bookkeeping = []string{
-	"IsDeleted", "LastModifiedDate", "CreatedDate", "MasterRecordId",
-	"IsConverted", "ConvertedContactId", "IsPersonAccount", "AccountId",
-}
+// The columns that rows are read with, where the object has them: all rows, and
+// those of people, who may become others.
+var (
+	rowColumns    = []string{"IsDeleted", "LastModifiedDate", "CreatedDate"}
+	personColumns = []string{"MasterRecordId", "IsConverted", "ConvertedContactId", "IsPersonAccount", "AccountId"}
+)
 
 // selectColumns are the columns to read an object's rows with, the named
 // properties among them as far as the object has them.
 func selectColumns(d *description, properties ...string) []string {
-	names := append([]string{}, properties...)
+	names := slices.Concat(properties, rowColumns)
 	if isPerson(d.object) {
-		names = append(names, bookkeeping...)
-	} else {
-		names = append(names, bookkeeping[:3]...)
+		names = append(names, personColumns...)
 	}
 	cols := []string{"Id"}
 	for _, name := range d.columns(names...) {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nyaruka/phonenumbers"
 	"github.com/simpleforce/simpleforce"
 
 	"github.com/callsync/callsync/crm"
@@ -143,13 +142,10 @@ func (f *finder) indexPhones(r row) {
 // localForms are a number's digits as people write them within its country:
 // without and, where the country has one, with the trunk prefix.
 func localForms(p crm.Phone) []string {
-	out := []string{p.National}
-	if n, err := phonenumbers.Parse(p.E164, ""); err == nil {
-		if local := digits(phonenumbers.Format(n, phonenumbers.NATIONAL)); local != p.National {
-			out = append(out, local)
-		}
+	if p.Domestic == p.National {
+		return []string{p.National}
 	}
-	return out
+	return []string{p.National, p.Domestic}
 }
 
 func digits(s string) string {

@@ -3,8 +3,6 @@ package salesforce
 import (
 	"context"
 
-	"golang.org/x/oauth2"
-
 	"github.com/callsync/callsync/crm"
 )
 
@@ -63,12 +61,4 @@ func neutralType(t string) crm.PropertyType {
 	default:
 		return crm.TypeString
 	}
-}
-
-// OAuthConfig implements [crm.Authorizer].
-func (c *Connector) OAuthConfig() (*oauth2.Config, error) {
-	if c.settings.OAuth.ClientID == "" {
-		return nil, errNoClient
-	}
-	return oauthConfig(c.settings), nil
 }

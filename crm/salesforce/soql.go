@@ -132,7 +132,8 @@ func (s selection) statement(conditions []condition) string {
 	return b.String()
 }
 
-// ids are the conditions that a reference field holds one of refs.
+// idConditions are the conditions that a field holds one of ids; what is no
+// record id is left out.
 func idConditions(field string, ids []string) []condition {
 	out := make([]condition, 0, len(ids))
 	for _, id := range ids {

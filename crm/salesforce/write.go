@@ -76,7 +76,7 @@ func (w *writing) prepare(ctx context.Context, i int, links linkage) (*item, err
 	if ch.Op != crm.Create {
 		id, ok := id18(ch.ID)
 		if !ok {
-			return nil, w.permanent(ch, "", "MALFORMED_ID", "the record's id is not a Salesforce id", "")
+			return nil, permanent(ch, "", "MALFORMED_ID", "the record's id is not a Salesforce id", "")
 		}
 		it.id, it.parent = id, id
 		w.results[i].ID = id
@@ -123,7 +123,7 @@ func (w *writing) setProperty(it *item, d *description, ch crm.Change, name stri
 	v := ch.Properties[name]
 	f, ok := d.fields[name]
 	if !ok {
-		return w.permanent(ch, name, "INVALID_FIELD",
+		return permanent(ch, name, "INVALID_FIELD",
 			fmt.Sprintf("%s has no field %s, or field-level security hides it from callsync's user", ch.Object, name),
 			"correct the mapping or give callsync's user access to the field; `callsync check` shows which")
 	}
@@ -137,7 +137,7 @@ func (w *writing) setProperty(it *item, d *description, ch crm.Change, name stri
 	case f.Createable || f.Updateable:
 		w.skip(it, name)
 	default:
-		return w.permanent(ch, name, "INVALID_FIELD_FOR_INSERT_UPDATE",
+		return permanent(ch, name, "INVALID_FIELD_FOR_INSERT_UPDATE",
 			fmt.Sprintf("%s.%s is read-only for callsync's user", ch.Object, name),
 			"take the field out of the mapping, or let callsync's user edit it")
 	}
@@ -151,7 +151,8 @@ func (w *writing) skip(it *item, property string) {
 		"object", it.object, "property", property, "op", string(it.op), "callId", w.changes[it.index].CallID)
 }
 
-func (w *writing) permanent(ch crm.Change, property, code, message, hint string) error {
+// permanent is the error of a change that cannot be sent as it is.
+func permanent(ch crm.Change, property, code, message, hint string) error {
 	return &crm.Error{
 		Kind: crm.Permanent, Op: ch.Object + " " + string(ch.Op),
 		Code: code, Message: message, Hint: hint, Property: property,
