@@ -32,7 +32,7 @@ var defaultScopes = []string{
 	"crm.objects.owners.read",
 }
 
-// an authorizer hands out access tokens: a private app's own, or those OAuth
+// An authorizer hands out access tokens: a private app's own, or those OAuth
 // renews, once for everybody who waits.
 type authorizer struct {
 	static *oauth2.Token
@@ -173,7 +173,7 @@ func refreshError(err error) error {
 	return e
 }
 
-// a lock is a mutex that can be waited for with a context.
+// A lock is a mutex that can be waited for with a context.
 type lock chan struct{}
 
 func newLock() lock { return make(lock, 1) }

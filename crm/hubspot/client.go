@@ -61,7 +61,7 @@ func (p *Portal) do(ctx context.Context, r request, out any) (refusal, error) {
 	}
 }
 
-// an answer is HubSpot's answer, read completely.
+// An answer is HubSpot's answer, read completely.
 type answer struct {
 	status int
 	header http.Header

@@ -1,10 +1,8 @@
-// Package hubspot keeps one HubSpot portal: it implements [crm.Destination],
-// [crm.Inspector] and [crm.Authorizer] over HubSpot's public CRM API and
-// registers itself as "hubspot".
-//
-// It is a small client of its own over golang.org/x/oauth2:
-// github.com/hubspot/hubspot-api-go, once named for this work, does not exist on
-// the module proxy, and HubSpot publishes no client for Go.
+// Package hubspot is the connector to one HubSpot portal: it implements
+// [crm.Destination], [crm.Inspector], [crm.Authorizer] and [crm.Eraser] over
+// HubSpot's public CRM API and registers itself as "hubspot". HubSpot publishes no
+// client library for Go, so it is a small client of its own over
+// golang.org/x/oauth2.
 //
 // What may not happen here: a write sent twice (a request that got no answer
 // goes back to the sync loop, whose journal knows what may be tried again; only
@@ -179,3 +177,10 @@ func keyProperty(object string) string {
 }
 
 const contacts = "contacts"
+
+var (
+	_ crm.Destination = (*Portal)(nil)
+	_ crm.Inspector   = (*Portal)(nil)
+	_ crm.Authorizer  = (*Portal)(nil)
+	_ crm.Eraser      = (*Portal)(nil)
+)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -125,13 +124,13 @@ func (p *Portal) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location,
 	}
 	found := map[string]map[string]record{}
 	unique := map[string]bool{}
-	for name, list := range values {
-		u, err := p.uniqueKey(ctx, name)
+	for object, list := range values {
+		u, err := p.uniqueKey(ctx, object)
 		if err != nil {
 			return nil, err
 		}
-		unique[name] = u
-		if found[name], err = p.byKey(ctx, name, u, list); err != nil {
+		unique[object] = u
+		if found[object], err = p.byKey(ctx, object, u, list); err != nil {
 			return nil, err
 		}
 	}
@@ -146,66 +145,14 @@ func (p *Portal) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location,
 	return locations, nil
 }
 
-func (p *Portal) byKey(ctx context.Context, name string, unique bool, keys []string) (map[string]record, error) {
-	property := keyProperty(name)
+func (p *Portal) byKey(ctx context.Context, object string, unique bool, keys []string) (map[string]record, error) {
+	property := keyProperty(object)
 	if !unique {
-		return p.searchKeys(ctx, name, property, keys)
+		return p.searchKeys(ctx, object, property, keys)
 	}
-	records, err := p.batchRead(ctx, name, property, keys, []string{property})
+	records, err := p.batchRead(ctx, object, property, keys, []string{property})
 	if err != nil {
 		return nil, err
 	}
 	return byValue(records, property), nil
-}
-
-// An account is what a portal says about itself.
-type account struct {
-	mu    sync.Mutex
-	asked bool
-	id    string
-}
-
-func newAccount() *account { return &account{} }
-
-func (a *account) name() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.id
-}
-
-// ask reports whether the caller should ask HubSpot, which it does but once.
-func (a *account) ask() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	asked := a.asked
-	a.asked = true
-	return !asked
-}
-
-func (a *account) answer(id string, asked bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.id, a.asked = id, asked
-}
-
-// learnAccount asks once for the portal's id and time zone (account information
-// API). Both are conveniences: without them the portal goes unnamed, and the
-// reset of the daily quota is found by trying.
-func (p *Portal) learnAccount(ctx context.Context) {
-	if !p.account.ask() {
-		return
-	}
-	var details struct {
-		PortalID text   `json:"portalId"`
-		TimeZone string `json:"timeZone"`
-	}
-	_, err := p.do(ctx, request{op: "account read", method: http.MethodGet, path: "/account-info/v3/details"}, &details)
-	if err != nil {
-		p.account.answer("", crm.KindOf(err) != crm.Transient)
-		return
-	}
-	p.account.answer(string(details.PortalID), true)
-	if zone, err := time.LoadLocation(details.TimeZone); err == nil && details.TimeZone != "" {
-		p.pace.setZone(zone)
-	}
 }

@@ -2,7 +2,6 @@ package hubspot
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"sync"
@@ -165,12 +164,4 @@ func (a linkAnswer) failed(pairs []pair) []pair {
 		innocent := len(named) > 0 && !slices.Contains(named, x.from) && !slices.Contains(named, x.to)
 		return innocent || made[[2]string{x.from, x.to}]
 	})
-}
-
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	return b
 }

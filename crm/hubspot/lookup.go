@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,20 +74,16 @@ func fold(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 func (p *Portal) Resolve(ctx context.Context, lookups []crm.Value) (map[crm.Value]string, error) {
 	answer := map[crm.Value]string{}
 	for of, d := range map[string]*directory{"owner": p.owners, "disposition": p.dispositions} {
-		names := map[string]bool{}
+		var names []string
 		for _, v := range lookups {
-			if v.Kind == crm.Lookup && v.Of == of {
-				names[v.Text] = true
+			if v.Kind == crm.Lookup && v.Of == of && !slices.Contains(names, v.Text) {
+				names = append(names, v.Text)
 			}
 		}
 		if len(names) == 0 {
 			continue
 		}
-		list := make([]string, 0, len(names))
-		for n := range names {
-			list = append(list, n)
-		}
-		found, err := d.find(ctx, list)
+		found, err := d.find(ctx, names)
 		if err != nil {
 			return nil, err
 		}

@@ -35,7 +35,7 @@ func (p *Portal) Probe(ctx context.Context) ([]crm.Finding, error) {
 func (p *Portal) probeUnique(ctx context.Context, object string) (crm.Finding, error) {
 	finding := crm.Finding{Name: "unique properties on " + object}
 	err := p.createProbe(ctx, object, true)
-	if crm.KindOf(err) == crm.Permanent && err != nil {
+	if crm.KindOf(err) == crm.Permanent {
 		if p.createProbe(ctx, object, false) != nil {
 			return finding, err // it is not about being unique
 		}

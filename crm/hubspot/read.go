@@ -19,12 +19,12 @@ func (p *Portal) Read(ctx context.Context, refs []crm.Ref, properties []string) 
 		ids[r.Object] = append(ids[r.Object], r.ID)
 	}
 	found := map[string][]record{}
-	for name, list := range ids {
-		records, err := p.byID(ctx, name, list, properties)
+	for object, list := range ids {
+		records, err := p.byID(ctx, object, list, properties)
 		if err != nil {
 			return nil, err
 		}
-		found[name] = records
+		found[object] = records
 	}
 	snapshots := make([]crm.Snapshot, len(refs))
 	for i, r := range refs {
@@ -55,18 +55,18 @@ func pick(records []record, id string) (record, bool) {
 }
 
 // byID reads records by id. Those that are gone are left out.
-func (p *Portal) byID(ctx context.Context, name string, ids, properties []string) ([]record, error) {
-	if name == contacts && !slices.Contains(properties, mergedIDs) {
+func (p *Portal) byID(ctx context.Context, object string, ids, properties []string) ([]record, error) {
+	if object == contacts && !slices.Contains(properties, mergedIDs) {
 		properties = append(slices.Clone(properties), mergedIDs)
 	}
 	// An id that is no number would have the whole batch refused.
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !isID(id) })
-	return p.batchRead(ctx, name, "", ids, properties)
+	return p.batchRead(ctx, object, "", ids, properties)
 }
 
 // batchRead reads records by id or by a unique property, 100 a request. It is
 // not subject to the search index's lag.
-func (p *Portal) batchRead(ctx context.Context, name, idProperty string, ids, properties []string) ([]record, error) {
+func (p *Portal) batchRead(ctx context.Context, object, idProperty string, ids, properties []string) ([]record, error) {
 	ids = slices.Sorted(slices.Values(ids))
 	ids = slices.Compact(ids)
 	chunks := slices.Collect(slices.Chunk(ids, maxInputs))
@@ -74,7 +74,7 @@ func (p *Portal) batchRead(ctx context.Context, name, idProperty string, ids, pr
 	group, ctx := errgroup.WithContext(ctx)
 	for i, chunk := range chunks {
 		group.Go(func() (err error) {
-			found[i], err = p.readChunk(ctx, name, idProperty, chunk, properties)
+			found[i], err = p.readChunk(ctx, object, idProperty, chunk, properties)
 			return err
 		})
 	}
@@ -86,7 +86,7 @@ func (p *Portal) batchRead(ctx context.Context, name, idProperty string, ids, pr
 
 // readChunk reads at most 100 records. HubSpot answers for missing ones with an
 // error each, with one error that lists them, or by refusing the batch.
-func (p *Portal) readChunk(ctx context.Context, name, idProperty string, ids, properties []string) ([]record, error) {
+func (p *Portal) readChunk(ctx context.Context, object, idProperty string, ids, properties []string) ([]record, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -94,19 +94,19 @@ func (p *Portal) readChunk(ctx context.Context, name, idProperty string, ids, pr
 	for i, id := range ids {
 		inputs[i].ID = text(id)
 	}
-	op := name + " batch read"
+	op := object + " batch read"
 	var a batchAnswer
 	f, err := p.do(ctx, request{
 		op:     op,
 		method: http.MethodPost,
-		path:   p.paths.objects + name + "/batch/read",
+		path:   p.paths.objects + object + "/batch/read",
 		body:   batchRequest{Inputs: inputs, IDProperty: idProperty, Properties: properties},
 	}, &a)
 	if err != nil && crm.KindOf(err) == crm.Gone {
 		missing := f.ids()
 		rest := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(missing, id) })
 		if len(rest) < len(ids) || len(ids) == 1 {
-			return p.readChunk(ctx, name, idProperty, rest[:min(len(rest), len(ids)-1)], properties)
+			return p.readChunk(ctx, object, idProperty, rest[:min(len(rest), len(ids)-1)], properties)
 		}
 	}
 	if err != nil {

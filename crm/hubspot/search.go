@@ -44,13 +44,13 @@ type searchAnswer struct {
 
 // search returns the records that hold any of the terms, once each, in as few
 // searches as HubSpot's limits allow. It sees what the index sees, which lags.
-func (p *Portal) search(ctx context.Context, name string, terms []term, properties []string) ([]record, error) {
+func (p *Portal) search(ctx context.Context, object string, terms []term, properties []string) ([]record, error) {
 	bodies := pack(terms, properties)
 	found := make([][]record, len(bodies))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, body := range bodies {
 		group.Go(func() (err error) {
-			found[i], err = p.searchPages(ctx, name, body)
+			found[i], err = p.searchPages(ctx, object, body)
 			return err
 		})
 	}
@@ -68,14 +68,14 @@ func (p *Portal) search(ctx context.Context, name string, terms []term, properti
 	return all, nil
 }
 
-func (p *Portal) searchPages(ctx context.Context, name string, body searchBody) ([]record, error) {
+func (p *Portal) searchPages(ctx context.Context, object string, body searchBody) ([]record, error) {
 	var all []record
 	for {
 		var a searchAnswer
 		_, err := p.do(ctx, request{
-			op:     name + " search",
+			op:     object + " search",
 			method: http.MethodPost,
-			path:   p.paths.objects + name + "/search",
+			path:   p.paths.objects + object + "/search",
 			body:   body,
 			search: true,
 		}, &a)
@@ -186,12 +186,12 @@ func measure(v any) int {
 }
 
 // searchKeys looks for exact values of one property.
-func (p *Portal) searchKeys(ctx context.Context, name, property string, values []string) (map[string]record, error) {
+func (p *Portal) searchKeys(ctx context.Context, object, property string, values []string) (map[string]record, error) {
 	var terms []term
 	for _, v := range values {
 		terms = append(terms, term{[]string{property}, strings.ToLower(v)})
 	}
-	records, err := p.search(ctx, name, terms, []string{property})
+	records, err := p.search(ctx, object, terms, []string{property})
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func (p *Portal) Setup(ctx context.Context, steps []crm.SetupStep) error {
 		case "group":
 			err = p.createGroup(ctx, s.Object)
 		case "property":
-			err = p.createKeyed(ctx, s)
+			err = p.createAsAllowed(ctx, s)
 		default:
 			err = &crm.Error{Kind: crm.Permanent, Op: "setup", Message: fmt.Sprintf("a step of kind %q does not belong to HubSpot", s.Kind)}
 		}
@@ -150,7 +150,9 @@ func (p *Portal) createGroup(ctx context.Context, object string) error {
 	return unlessThere(err)
 }
 
-func (p *Portal) createKeyed(ctx context.Context, s crm.SetupStep) error {
+// createAsAllowed creates a property as a step describes it, or a plain one where
+// the portal refuses a unique one.
+func (p *Portal) createAsAllowed(ctx context.Context, s crm.SetupStep) error {
 	d := define(s.Property)
 	err := p.createProperty(ctx, s.Object, d)
 	if err != nil && d.Unique && crm.KindOf(err) == crm.Permanent {

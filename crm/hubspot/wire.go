@@ -100,3 +100,12 @@ func wire(v crm.Value) string {
 	}
 	return v.Text
 }
+
+// encode writes a request as it is sent; nil for one that cannot be.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return b
+}
