@@ -100,11 +100,11 @@ type Person struct {
 
 // A Match is one way to find a person: by a known CRM id, or by a property.
 type Match struct {
-	Rule     int    // index of the rule in the mapping file, for explanations
-	Property string // "" when Value is a CRM id
-	Value    string // emails lower-cased, phones in E.164
-	Kind     MatchKind
-	Pos      Pos
+	Rule     int       `json:"rule"`               // index of the rule in the mapping file, for explanations
+	Property string    `json:"property,omitempty"` // "" when Value is a CRM id
+	Value    string    `json:"value"`              // emails lower-cased, phones in E.164
+	Kind     MatchKind `json:"kind"`
+	Pos      Pos       `json:"pos,omitzero"`
 }
 
 // A MatchKind says how a value is compared.
