@@ -211,6 +211,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			_, noCall := c.Call(ctx, "nobody", false)
 			_, noDestination := c.Pause(ctx, "nowhere", "")
 			_, noState := c.Calls(ctx, admin.Selection{State: "strange"})
+			_, noVerdict := c.Deliveries(t.Context(), store.DeliveryFilter{Verdict: "lost"})
 			_, noPayload := c.Plan(ctx, admin.PlanRequest{Payload: json.RawMessage(`{"name":"x"}`)})
 			_, noSuchCalls := c.Resync(ctx, admin.ResyncRequest{Selection: admin.Selection{IDs: []string{"nobody"}}})
 			_, refused := c.SetupPlan(ctx, "hubspot")
@@ -224,6 +225,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 				{noCall, 404, "not_found", "nobody", ""},
 				{noDestination, 404, "not_found", "there are: hubspot", ""},
 				{noState, 400, "invalid", "there are: pending", ""},
+				{noVerdict, 400, "invalid", "there are: accepted", ""},
 				{noPayload, 400, "invalid", "no callId", ""},
 				{noSuchCalls, 404, "not_found", "nobody", ""},
 				{refused, 502, "crm_credential", "expired", "make a new token"},

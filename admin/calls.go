@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/callsync/callsync/julian"
@@ -48,6 +49,9 @@ func (s *Server) calls(r *http.Request) (any, error) {
 func (s *Server) deliveries(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	f := store.DeliveryFilter{CallID: q.Get("call"), Verdict: store.Verdict(q.Get("verdict"))}
+	if f.Verdict != "" && !slices.Contains(store.Verdicts(), f.Verdict) {
+		return nil, invalid("%q is not a verdict; there are: %s", f.Verdict, namesOf(store.Verdicts()))
+	}
 	var err error
 	if f.Since, err = timeOf(q, "since"); err != nil {
 		return nil, err
@@ -182,23 +186,16 @@ func (s *Server) explain(r *http.Request) (any, error) {
 
 // compareKeys orders record keys so that "…/10" comes after "…/9".
 func compareKeys(a, b string) int {
-	if len(a) != len(b) && stem(a) == stem(b) {
+	if len(a) != len(b) && block(a) == block(b) {
 		return len(a) - len(b)
 	}
-	if a < b {
-		return -1
-	}
-	if a > b {
-		return 1
-	}
-	return 0
+	return strings.Compare(a, b)
 }
 
-func stem(key string) string {
-	for i := len(key) - 1; i >= 0; i-- {
-		if key[i] == '/' {
-			return key[:i]
-		}
+// block is a record's key without its place in a list.
+func block(key string) string {
+	if i := strings.LastIndexByte(key, '/'); i >= 0 {
+		return key[:i]
 	}
 	return key
 }
@@ -225,15 +222,15 @@ func selectionOf(q url.Values) (sel Selection, err error) {
 
 func checkSelection(sel Selection) error {
 	if sel.State != "" && !slices.Contains(store.Statuses(), sel.State) {
-		return invalid("%q is not a state; there are: %s", sel.State, statusNames())
+		return invalid("%q is not a state; there are: %s", sel.State, namesOf(store.Statuses()))
 	}
 	return nil
 }
 
-func statusNames() string {
+func namesOf[S ~string](values []S) string {
 	var names []string
-	for _, s := range store.Statuses() {
-		names = append(names, string(s))
+	for _, v := range values {
+		names = append(names, string(v))
 	}
 	return list(names)
 }

@@ -88,7 +88,7 @@ func NewMetrics() *Metrics {
 			Name: "callsync_alerts_sent_total", Help: "Attempts to send an alert since start, by service and result: sent or failed.",
 		}, []string{"service", "result"}),
 	}
-	for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
+	for _, v := range store.Verdicts() {
 		m.deliveries.WithLabelValues(string(v))
 	}
 	m.rejected.WithLabelValues(strconv.Itoa(http.StatusUnauthorized))

@@ -155,6 +155,9 @@ const (
 	Rejected  Verdict = "rejected"  // refused: unauthorized, malformed, too large
 )
 
+// Verdicts lists all of them in the order people read them.
+func Verdicts() []Verdict { return []Verdict{Accepted, Revised, Duplicate, Stale, Rejected} }
+
 // A Delivery is one POST, accepted or not.
 type Delivery struct {
 	Seq       uint64    `json:"seq"` // given by the store, ascending

@@ -243,7 +243,7 @@ func (c *cursor) values(v *kong.Value) (list []completion, files bool) {
 			words = append(words, string(t))
 		}
 	case v.Name == "verdict":
-		for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
+		for _, v := range store.Verdicts() {
 			words = append(words, string(v))
 		}
 	case v.Name == "log-level":

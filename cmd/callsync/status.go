@@ -48,7 +48,7 @@ func printStatus(p *printer, s admin.Status) {
 	}
 	journal := fmt.Sprintf("%s, %s", count(s.Journal.Calls, "call"), size(s.Journal.Bytes))
 	var verdicts []string
-	for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
+	for _, v := range store.Verdicts() {
 		if n := s.Journal.Deliveries[v]; n > 0 {
 			verdicts = append(verdicts, fmt.Sprintf("%d %s", n, v))
 		}

@@ -67,7 +67,7 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 		}
 	} else {
 		var parts []string
-		for _, v := range []store.Verdict{store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected} {
+		for _, v := range store.Verdicts() {
 			if n := answer.Verdicts[v]; n > 0 {
 				parts = append(parts, fmt.Sprintf("%d %s", n, v))
 			}

@@ -161,7 +161,7 @@ func (m *machine) list(f store.CallFilter) []store.CallView {
 }
 
 func (m *machine) logAny(r *rapid.T) {
-	verdicts := []store.Verdict{"", store.Accepted, store.Revised, store.Duplicate, store.Stale, store.Rejected}
+	verdicts := append([]store.Verdict{""}, store.Verdicts()...)
 	f := store.DeliveryFilter{
 		CallID:  draw(r, append(modelCalls, "", "nobody"), "call"),
 		Verdict: draw(r, verdicts, "verdict"),
