@@ -204,11 +204,20 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, into any) e
 }
 
 func (c *Client) post(ctx context.Context, path string, body, into any) error {
-	data, err := json.Marshal(body)
+	resp, err := c.send(ctx, path, body)
 	if err != nil {
 		return err
 	}
-	return c.answer(ctx, http.MethodPost, path, bytes.NewReader(data), into)
+	return read(resp, into)
+}
+
+// send posts a request whose answer the caller reads.
+func (c *Client) send(ctx context.Context, path string, body any) (*http.Response, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(ctx, http.MethodPost, path, bytes.NewReader(data))
 }
 
 func (c *Client) answer(ctx context.Context, method, path string, body io.Reader, into any) error {
@@ -216,6 +225,11 @@ func (c *Client) answer(ctx context.Context, method, path string, body io.Reader
 	if err != nil {
 		return err
 	}
+	return read(resp, into)
+}
+
+// read decodes an answer and closes it.
+func read(resp *http.Response, into any) error {
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		return fmt.Errorf("the daemon's answer cannot be read: %w", err)

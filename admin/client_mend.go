@@ -1,10 +1,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"net/http"
 	"net/url"
 
 	"github.com/callsync/callsync/sync"
@@ -23,12 +20,3 @@ func (c *Client) Undo(ctx context.Context, id, destination string) (u []sync.Und
 }
 
 func undoPath(id string) string { return "/api/v1/calls/" + url.PathEscape(id) + "/undo" }
-
-// send posts a request whose answer the caller reads.
-func (c *Client) send(ctx context.Context, path string, body any) (*http.Response, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	return c.do(ctx, http.MethodPost, path, bytes.NewReader(data))
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/sync"
@@ -139,16 +138,4 @@ func (d *Destination) checkMapping(ctx context.Context) ([]crm.Finding, error) {
 		return nil, nil
 	}
 	return d.CheckMapping(ctx)
-}
-
-// backup streams a copy of the journal. A failure half way breaks the
-// connection, so that a cut-off copy is never taken for a whole one.
-func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
-	// A large copy to a slow disk may take longer than any other answer.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-	w.Header().Set("Content-Type", "application/octet-stream")
-	if err := s.Journal.Backup(r.Context(), w); err != nil {
-		s.Logger.Error("the backup failed", "error", err)
-		panic(http.ErrAbortHandler)
-	}
 }

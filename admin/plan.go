@@ -85,6 +85,23 @@ func (o otherwise) Plan(ctx context.Context, work []store.Work) ([]sync.CallPlan
 	return sync.Plan(ctx, o.destination, o.mapping, o.history, work)
 }
 
+// live plans against what the CRM holds.
+type live struct{ Syncer }
+
+func (l live) Plan(ctx context.Context, work []store.Work) ([]sync.CallPlan, error) {
+	return l.PlanLive(ctx, work)
+}
+
+// alive returns destinations that plan against their CRM.
+func alive(destinations []Destination) []Destination {
+	var all []Destination
+	for _, d := range destinations {
+		d.Sync = live{d.Sync}
+		all = append(all, d)
+	}
+	return all
+}
+
 // planPayload plans a body as if it had just been delivered.
 func (s *Server) planPayload(ctx context.Context, destinations []Destination, body []byte) (*Plans, error) {
 	now, err := Incoming(body, s.Now())

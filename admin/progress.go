@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,11 +84,7 @@ func (c *Client) postLong(ctx context.Context, path string, body, into any) erro
 	if c.tell == nil {
 		return c.post(ctx, path, body, into)
 	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	resp, err := c.do(ctx, http.MethodPost, path, bytes.NewReader(data))
+	resp, err := c.send(ctx, path, body)
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,18 @@ const (
 	importers = 64
 )
 
+// backup streams a copy of the journal. A failure half way breaks the
+// connection, so that a cut-off copy is never taken for a whole one.
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	// A large copy to a slow disk may take longer than any other answer.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if err := s.Journal.Backup(r.Context(), w); err != nil {
+		s.Logger.Error("the backup failed", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
 // export streams the selected calls with every revision, a JSON line each.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	sel, err := selectionOf(r.URL.Query())
@@ -96,8 +108,8 @@ func rawBody(body []byte) json.RawMessage {
 }
 
 // importCalls takes lines in as if each had been delivered, but in bulk: live
-// deliveries overtake them, and they are wanted from now on, however old. Revisions of a call
-// keep their order; different calls go side by side.
+// deliveries overtake them, and they are wanted from now on, however old.
+// Revisions of a call keep their order; different calls go side by side.
 func (s *Server) importCalls(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
@@ -189,17 +201,13 @@ func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 			at = line.At
 		}
 	}
-	call, err := julian.Parse(text)
-	if err != nil {
-		return store.Delivery{}, err
-	}
-	canonical, err := julian.CanonicalRaw(call.Raw)
+	call, hash, err := julian.Receive(text)
 	if err != nil {
 		return store.Delivery{}, err
 	}
 	return store.Delivery{
 		At: at, Peer: "import", Status: http.StatusOK, Verdict: store.Accepted, CallID: call.CallID,
-		Size: len(text), Hash: julian.Hash(canonical), Body: text, Call: call,
+		Size: len(text), Hash: hash, Body: text, Call: call,
 		Lane: store.Replay, Due: now,
 	}, nil
 }

@@ -76,20 +76,3 @@ func undoError(destination, id string, err error) error {
 	}
 	return &Error{Status: http.StatusConflict, Code: "unsettled", Message: destination + ": call " + id + ": " + err.Error()}
 }
-
-// live plans against what the CRM holds.
-type live struct{ Syncer }
-
-func (l live) Plan(ctx context.Context, work []store.Work) ([]sync.CallPlan, error) {
-	return l.PlanLive(ctx, work)
-}
-
-// alive returns destinations that plan against their CRM.
-func alive(destinations []Destination) []Destination {
-	var all []Destination
-	for _, d := range destinations {
-		d.Sync = live{d.Sync}
-		all = append(all, d)
-	}
-	return all
-}
