@@ -157,6 +157,22 @@ func (s *session) destinations(names []string) ([]string, error) {
 	return names, nil
 }
 
+// oneDestination is the one with a name, or the only one there is. unnamed asks
+// for a name where it takes one.
+func oneDestination(cfg *config.Config, name, unnamed string) (config.Destination, error) {
+	if name == "" && len(cfg.Destinations) == 1 {
+		name = cfg.Names()[0]
+	}
+	d, ok := cfg.Destinations[name]
+	switch {
+	case ok:
+		return d, nil
+	case name == "":
+		return d, usagef("%s: one of %s", unnamed, join(cfg.Names()))
+	}
+	return d, usagef("there is no destination %q; there are: %s", name, join(cfg.Names()))
+}
+
 // logger logs to w: text for a person, JSON for machines.
 func logger(w io.Writer, level slog.Level) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}

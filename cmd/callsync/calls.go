@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/julian"
@@ -214,6 +213,3 @@ func verdictText(v store.Verdict) styled {
 	}
 	return styled{string(v), c}
 }
-
-// now is the time that ages in what is printed count from.
-func now() time.Time { return time.Now() }

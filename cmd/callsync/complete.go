@@ -265,12 +265,3 @@ func (c *cursor) destinations() []string {
 	}
 	return cfg.Names()
 }
-
-func sandboxNames() []string {
-	var names []string
-	for name := range sandboxes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}

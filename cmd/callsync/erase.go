@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/erasure"
@@ -69,17 +66,17 @@ func printErasable(p *printer, e admin.Erasing, crm bool) {
 	if len(e.Calls)+e.Rejected+len(e.At) == 0 {
 		p.f("nothing is held of them\n")
 	} else {
-		p.f("in the journal: %s, %s\n", counted(len(e.Calls), "call"), counted(e.Rejected, "refused delivery", "refused deliveries"))
+		p.f("in the journal: %s, %s\n", count(len(e.Calls), "call"), count(e.Rejected, "refused delivery"))
 	}
 	for _, at := range e.At {
 		end := "; stays in the CRM"
 		if crm {
 			end = "; deleted in the CRM"
 		}
-		p.f("at %s: %s, %s%s\n", at.Destination, counted(at.People, "person", "people"), counted(at.Records, "record"), end)
+		p.f("at %s: %s, %s%s\n", at.Destination, people(at.People), count(at.Records, "record"), end)
 	}
 	if n := len(e.Mentions); n > 0 {
-		p.f("%s of others %s them and %s: %s\n", counted(n, "call"), oneOrMany(n, "mentions", "mention"), oneOrMany(n, "stays", "stay"), some(e.Mentions))
+		p.f("%s of others %s them and %s: %s\n", count(n, "call"), oneOrMany(n, "mentions", "mention"), oneOrMany(n, "stays", "stay"), most(e.Mentions, 10))
 	}
 }
 
@@ -87,40 +84,14 @@ func printReceipt(p *printer, r *erasure.Receipt) {
 	j := r.Journal
 	p.f("erased %s\n", r.At.Format("2006-01-02 15:04:05 UTC"))
 	p.f("  journal: %s, %s, %s, %s, %s, %s\n",
-		counted(j.Calls, "call"), counted(j.Bodies, "body", "bodies"), counted(j.Deliveries, "delivery", "deliveries"),
-		counted(j.Records, "record"), counted(j.People, "person", "people"), counted(j.Identities, "identity", "identities"))
+		count(j.Calls, "call"), count(j.Bodies, "body"), count(j.Deliveries, "delivery"),
+		count(j.Records, "record"), people(j.People), count(j.Identities, "identity"))
 	for _, c := range r.CRMs {
-		p.f("  %s: %s, %s", c.Destination, counted(c.People, "person", "people"), counted(c.Records, "record"))
+		p.f("  %s: %s, %s", c.Destination, people(c.People), count(c.Records, "record"))
 		if c.Restorable {
 			p.f("; in the CRM's recycle bin until that is emptied")
 		}
 		p.f("\n")
 	}
 	p.f("Freed space in the journal is overwritten in time, by `callsync compact` at once; backups and exports made before still hold the person.\n")
-}
-
-// counted is "1 call" or "2 calls"; the plural is the singular with an s unless
-// it is given.
-func counted(n int, one string, many ...string) string {
-	plural := one + "s"
-	if len(many) > 0 {
-		plural = many[0]
-	}
-	return fmt.Sprintf("%d %s", n, oneOrMany(n, one, plural))
-}
-
-func oneOrMany(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
-// some lists the first few names.
-func some(names []string) string {
-	const most = 10
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(slices.Clone(names[:most]), ", "), len(names)-most)
 }

@@ -35,7 +35,7 @@ func (c *loginCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	dest, err := c.choose(cfg)
+	dest, err := oneDestination(cfg, c.Destination, "name the destination to log in to")
 	if err != nil {
 		return err
 	}
@@ -62,18 +62,6 @@ func (c *loginCmd) Run(ctx context.Context, a *app) error {
 	}
 	a.out.f("%s: logged in; the token is kept in %s\n", dest.Name, dest.TokenFile)
 	return nil
-}
-
-func (c *loginCmd) choose(cfg *config.Config) (config.Destination, error) {
-	name := c.Destination
-	if name == "" && len(cfg.Destinations) == 1 {
-		name = cfg.Names()[0]
-	}
-	d, ok := cfg.Destinations[name]
-	if !ok {
-		return d, usagef("name one of the destinations: %s", join(cfg.Names()))
-	}
-	return d, nil
 }
 
 // ask runs the authorization code flow with PKCE and a redirect to this machine.

@@ -76,7 +76,7 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 
 // editedMapping reads the mapping to plan by, and says for which destination.
 func (c *planCmd) editedMapping(cfg *config.Config) (*admin.MappingSource, string, error) {
-	d, err := c.oneDestination(cfg)
+	d, err := oneDestination(cfg, c.Destination, "say for which --destination")
 	if err != nil {
 		return nil, "", err
 	}
@@ -86,22 +86,6 @@ func (c *planCmd) editedMapping(cfg *config.Config) (*admin.MappingSource, strin
 		return nil, "", usageError{err}
 	}
 	return &admin.MappingSource{Name: m.Name(), Source: string(m.Source()), Routed: m.Routed()}, d.Name, nil
-}
-
-// oneDestination is the one that --destination names, or the only one there is.
-func (c *planCmd) oneDestination(cfg *config.Config) (config.Destination, error) {
-	name := c.Destination
-	if name == "" && len(cfg.Destinations) == 1 {
-		name = cfg.Names()[0]
-	}
-	d, ok := cfg.Destinations[name]
-	switch {
-	case ok:
-		return d, nil
-	case name == "":
-		return d, usagef("say for which --destination: one of %s", join(cfg.Names()))
-	}
-	return d, usagef("there is no destination %q; there are: %s", name, join(cfg.Names()))
 }
 
 // planFile plans a payload against the configured destinations, or by one
@@ -171,13 +155,12 @@ func (a *app) configured() bool {
 }
 
 func readPayload(a *app, file string) (json.RawMessage, error) {
-	var body []byte
-	var err error
-	if file == "-" {
-		body, err = io.ReadAll(io.LimitReader(a.stdin, 32<<20))
-	} else {
-		body, err = os.ReadFile(file)
+	in, err := a.input(file)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
+	body, err := io.ReadAll(in)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +185,7 @@ func (c *planCmd) alone(a *app) (config.Destination, error) {
 	if err != nil {
 		return config.Destination{}, err
 	}
-	d, err := c.oneDestination(cfg)
+	d, err := oneDestination(cfg, c.Destination, "say for which --destination")
 	if c.Mapping != "" {
 		d.Mapping = c.Mapping
 	}

@@ -193,6 +193,16 @@ func escapeJSON(s string) string {
 	return b.String()
 }
 
+// A harmlessWriter escapes what could command a terminal in JSON.
+type harmlessWriter struct{ w io.Writer }
+
+func (h harmlessWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(h.w, escapeJSON(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // unsafe reports control characters, C1 included, and the invisible ones that
 // change the direction of text.
 func unsafe(r rune) bool {

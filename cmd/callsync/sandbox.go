@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -98,12 +99,12 @@ func serveSandbox(ctx context.Context, l net.Listener, h http.Handler) error {
 	return err
 }
 
+// sandboxNames lists the CRMs that can be emulated, in order.
+func sandboxNames() []string { return slices.Sorted(maps.Keys(sandboxes)) }
+
+// sandboxKinds are the CRMs that --crm asks for.
 func sandboxKinds(crm string) ([]string, error) {
-	var known []string
-	for kind := range sandboxes {
-		known = append(known, kind)
-	}
-	slices.Sort(known)
+	known := sandboxNames()
 	if crm == "both" {
 		return known, nil
 	}

@@ -142,14 +142,6 @@ func julianText(j admin.JulianStatus) styled {
 	}
 }
 
-// most is a list cut short.
-func most(items []string, n int) string {
-	if len(items) <= n {
-		return strings.Join(items, ", ")
-	}
-	return strings.Join(items[:n], ", ") + fmt.Sprintf(" and %d more", len(items)-n)
-}
-
 // operations names operations in a line, most frequent first.
 func operations[N ~int | ~int64](counts map[string]N) string {
 	return strings.Join(operationList(counts), ", ")

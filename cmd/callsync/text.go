@@ -36,15 +36,31 @@ func size(n int64) string {
 	}
 }
 
-// count prints "1 call" and "2 calls".
+// count prints "1 call", "2 calls" and "2 deliveries".
 func count[N ~int | ~int64](n N, singular string) string {
-	if n == 1 {
-		return "1 " + singular
-	}
 	if stem, ok := strings.CutSuffix(singular, "y"); ok {
-		return fmt.Sprintf("%d %sies", n, stem)
+		return fmt.Sprintf("%d %s", n, oneOrMany(n, singular, stem+"ies"))
 	}
-	return fmt.Sprintf("%d %ss", n, singular)
+	return fmt.Sprintf("%d %s", n, oneOrMany(n, singular, singular+"s"))
+}
+
+func people[N ~int | ~int64](n N) string {
+	return fmt.Sprintf("%d %s", n, oneOrMany(n, "person", "people"))
+}
+
+func oneOrMany[N ~int | ~int64](n N, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// most is a list cut short.
+func most(items []string, n int) string {
+	if len(items) <= n {
+		return strings.Join(items, ", ")
+	}
+	return strings.Join(items[:n], ", ") + fmt.Sprintf(" and %d more", len(items)-n)
 }
 
 // mustSub is fs.Sub for a folder that was embedded.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/callsync/callsync/store"
@@ -28,16 +27,6 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	}
 	_, err = s.Export(ctx, c.of(c.CallIDs), w)
 	return err
-}
-
-// A harmlessWriter escapes what could command a terminal in JSON.
-type harmlessWriter struct{ w io.Writer }
-
-func (h harmlessWriter) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(h.w, escapeJSON(string(p))); err != nil {
-		return 0, err
-	}
-	return len(p), nil
 }
 
 type importCmd struct {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/sync"
@@ -68,7 +67,7 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 
 // verify prints drifts as they come in, and the totals.
 func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.VerifyRequest) (*admin.Verified, error) {
-	lines := json.NewEncoder(escaped{a.out})
+	lines := json.NewEncoder(harmlessWriter{a.out.w})
 	total, err := s.Verify(ctx, req, func(d sync.Drift) error {
 		if c.JSON {
 			return lines.Encode(admin.VerifyLine{Drift: &d})
@@ -93,13 +92,6 @@ func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.Ve
 	}
 	p.f("\n")
 	return total, nil
-}
-
-func people(n int) string {
-	if n == 1 {
-		return "1 person"
-	}
-	return fmt.Sprintf("%d people", n)
 }
 
 // maxShown is how much of a value is shown, in columns: enough to recognise it.
@@ -139,14 +131,4 @@ func repairText(fixed bool, yes, no string) string {
 		return yes
 	}
 	return no
-}
-
-// escaped is the printer's output for lines of JSON, which a terminal may show.
-type escaped struct{ p *printer }
-
-func (e escaped) Write(b []byte) (int, error) {
-	if _, err := e.p.w.Write([]byte(escapeJSON(string(b)))); err != nil {
-		return 0, err
-	}
-	return len(b), nil
 }

@@ -48,6 +48,9 @@ func parseAge(s string) (time.Duration, bool) {
 	return d, err == nil && d >= 0 && d <= maxAge
 }
 
+// now is when what is printed is printed: ages are counted from it.
+func now() time.Time { return time.Now() }
+
 // at prints a time in local time, to the second.
 func at(t time.Time) string {
 	if t.IsZero() {
