@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/config"
@@ -180,111 +177,3 @@ type forgetful struct{}
 
 func (forgetful) Get(context.Context, string) (string, error) { return "", nil }
 func (forgetful) Set(context.Context, string, string) error   { return nil }
-
-// autoSetup creates what the account lacks when a loop first asks whether it is
-// ready, and again when another mapping has come into force.
-type autoSetup struct {
-	crm.Destination
-	mapping *liveMapping
-	log     *slog.Logger
-	done    atomic.Pointer[string] // the mapping's version that it was done for
-}
-
-func (a *autoSetup) Ready(ctx context.Context) error {
-	err := a.Destination.Ready(ctx)
-	inspector, ok := a.Destination.(crm.Inspector)
-	if !ok || err != nil && crm.KindOf(err) != crm.NotReady {
-		return err
-	}
-	m := a.mapping.info()
-	if done := a.done.Load(); err == nil && done != nil && *done == m.Version {
-		return nil
-	}
-	switch failed := a.setUp(ctx, inspector, m.Declared); {
-	case failed == nil:
-	case err == nil && unallowed(failed):
-		a.log.Warn("what the mapping needs in the account could not be created; calls that need it fail until `callsync setup` has been run", "error", failed, "hint", hintOf(failed))
-	default:
-		return failed
-	}
-	a.done.Store(&m.Version)
-	if err == nil {
-		return nil
-	}
-	return a.Destination.Ready(ctx)
-}
-
-func (a *autoSetup) setUp(ctx context.Context, inspector crm.Inspector, declared []crm.Property) error {
-	steps, err := inspector.SetupPlan(ctx, declared)
-	if err != nil || len(steps) == 0 {
-		return err
-	}
-	if err := inspector.Setup(ctx, steps); err != nil {
-		return err
-	}
-	a.log.Info("the account was set up, as auto_setup allows", "steps", len(steps))
-	return nil
-}
-
-// unallowed reports whether trying again would fail in the same way: the token
-// does for calls, but not for properties, or the CRM will not have one of them.
-func unallowed(err error) bool {
-	var e *crm.Error
-	return errors.As(err, &e) && (e.Kind == crm.Permanent || e.Kind == crm.Credential && e.Status == http.StatusForbidden)
-}
-
-// outOfReach stands in for an account that cannot be opened, in commands that
-// may not need it: a shell without the service's secrets can still look at the
-// journal.
-type outOfReach struct{ err error }
-
-var errOutOfReach = errors.New("the CRM account cannot be opened")
-
-func (o outOfReach) fail() error { return fmt.Errorf("%w: %w", errOutOfReach, o.err) }
-
-func (outOfReach) BatchSize() int                { return 1 }
-func (o outOfReach) Ready(context.Context) error { return o.fail() }
-func (outOfReach) Status() crm.Status            { return crm.Status{} }
-
-func (o outOfReach) FindPeople(context.Context, []crm.PersonQuery) ([][]crm.Candidate, error) {
-	return nil, o.fail()
-}
-
-func (o outOfReach) Locate(context.Context, []crm.KeyRef) ([]crm.Location, error) {
-	return nil, o.fail()
-}
-
-func (o outOfReach) Read(context.Context, []crm.Ref, []string) ([]crm.Snapshot, error) {
-	return nil, o.fail()
-}
-
-func (o outOfReach) Resolve(context.Context, []crm.Value) (map[crm.Value]string, error) {
-	return nil, o.fail()
-}
-
-func (o outOfReach) Related(context.Context, []crm.RelatedQuery) ([][]crm.Ref, error) {
-	return nil, o.fail()
-}
-
-func (o outOfReach) Write(_ context.Context, changes []crm.Change) []crm.Result {
-	results := make([]crm.Result, len(changes))
-	for i := range results {
-		results[i].Err = o.fail()
-	}
-	return results
-}
-
-func (o outOfReach) Schema(context.Context, string) (*crm.Schema, error) { return nil, o.fail() }
-
-func (o outOfReach) SetupPlan(context.Context, []crm.Property) ([]crm.SetupStep, error) {
-	return nil, o.fail()
-}
-
-func (o outOfReach) Setup(context.Context, []crm.SetupStep) error { return o.fail() }
-
-func (o outOfReach) Probe(context.Context) ([]crm.Finding, error) { return nil, o.fail() }
-
-var _ interface {
-	crm.Destination
-	crm.Inspector
-} = outOfReach{}
