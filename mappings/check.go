@@ -66,7 +66,7 @@ type checker struct {
 
 func (c *checker) report(p Problem) { c.problems = append(c.problems, p) }
 
-// schema answers an object's schema; nil when there is none, which is reported
+// schema returns an object's schema; nil when there is none, which is reported
 // at pos the first time.
 func (c *checker) schema(object string, pos crm.Pos) *crm.Schema {
 	if s, asked := c.schemas[object]; asked || c.err != nil {
@@ -146,7 +146,7 @@ func (c *checker) required(s *crm.Schema, set map[string]bool, pos crm.Pos) {
 	}
 }
 
-// property answers a property's description; one that does not exist is
+// property returns a property's description; one that does not exist is
 // reported.
 func (c *checker) property(s *crm.Schema, name string, pos crm.Pos) (crm.Property, bool) {
 	if p, ok := s.Properties[name]; ok {
@@ -225,10 +225,7 @@ func (c *checker) text(problem Problem, p crm.Property, text string) {
 			}
 		}
 		if problem.Hint == "" {
-			problem.Hint = didYouMean(text, values)
-		}
-		if problem.Hint == "" {
-			problem.Hint = "its options are " + truncate(strings.Join(values, ", "), 200, "…")
+			problem.Hint = suggest(text, values, "its options are")
 		}
 		problem.Text = fmt.Sprintf("%s has no option %q", problem.Property, text)
 	case !readable(p.Type, text):

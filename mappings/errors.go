@@ -72,7 +72,16 @@ func didYouMean(name string, known []string) string {
 	return ""
 }
 
-// nearest answers the known name that is at most about a third of its letters
+// suggest is didYouMean, or all known names after an introduction when none of
+// them is near.
+func suggest(name string, known []string, introduction string) string {
+	if hint := didYouMean(name, known); hint != "" || len(known) == 0 {
+		return hint
+	}
+	return introduction + " " + truncate(strings.Join(known, ", "), 200, "…")
+}
+
+// nearest returns the known name that is at most about a third of its letters
 // away from name, or "". Of equally near ones the first wins.
 func nearest(name string, known []string) string {
 	best, bestDistance := "", len([]rune(name))/3+2

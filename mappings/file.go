@@ -103,11 +103,7 @@ func (d *decoder) known(n *node, where string, names ...string) {
 		if slices.Contains(names, e.name) {
 			continue
 		}
-		hint := didYouMean(e.name, names)
-		if hint == "" {
-			hint = "the keys here are " + strings.Join(names, ", ")
-		}
-		d.fail(e.pos, e.name, fmt.Sprintf("unknown key %q%s", e.name, where), hint)
+		d.fail(e.pos, e.name, fmt.Sprintf("unknown key %q%s", e.name, where), suggest(e.name, names, "the keys here are"))
 	}
 }
 
@@ -130,7 +126,7 @@ func (d *decoder) text(n *node, name string) string {
 	return ""
 }
 
-// tables answers the tables of [[name]].
+// tables returns the tables of [[name]].
 func (d *decoder) tables(n *node, name string) []*node {
 	if n == nil {
 		return nil
@@ -455,17 +451,7 @@ func (d *decoder) readBlock(n *node, keys map[string]bool) {
 	}
 	env := d.env
 	if each := n.get("for_each"); each != nil {
-		b.forEach = d.program(each, "for_each", d.env)
-		item := types.Type(types.Any)
-		if b.forEach != nil {
-			if err := b.forEach.wants("`for_each` must give a list", "a list", "nothing"); err != nil {
-				err.Hint = "such as callResult.humanActions, or pairs(…) for an object"
-				d.errs = append(d.errs, err)
-			} else {
-				item = b.forEach.itemType()
-			}
-		}
-		env = callTypes(d.def.options, item)
+		b.forEach, env = d.readForEach(each)
 	}
 	when := n.get("when")
 	if when == nil {
@@ -477,25 +463,53 @@ func (d *decoder) readBlock(n *node, keys map[string]bool) {
 		d.fail(n.pos, "record", "the [[record]] has no fields", "add a [record.fields] table below it")
 	}
 	if removed := n.get("on_removed"); removed != nil {
-		switch d.text(removed, "on_removed") {
-		case "keep":
-			b.keep = true
-		case "archive":
-		default:
-			d.failf(removed, "", "`on_removed` must be archive or keep")
-		}
+		b.keep = d.readOnRemoved(removed)
 	}
-	if a := n.get("associate"); d.is(a, "associate", kindArray) {
-		for _, item := range a.items {
-			object, which, ok := strings.Cut(d.text(item, "associate"), ":")
-			if !ok || object == "" || which == "" {
-				d.failf(item, `such as "deals:open" or "companies:primary"`, "an association names an object and which of its records")
-				continue
-			}
-			b.links = append(b.links, crm.Relation{Object: object, Which: which, Pos: item.pos})
-		}
-	}
+	b.links = d.readAssociate(n.get("associate"))
 	d.def.blocks = append(d.def.blocks, b)
+}
+
+// readForEach also returns what the block's expressions may name: item, of the
+// list's items, and index.
+func (d *decoder) readForEach(n *node) (*program, types.Map) {
+	p := d.program(n, "for_each", d.env)
+	item := types.Type(types.Any)
+	if p != nil {
+		if err := p.wants("`for_each` must give a list", "a list", "nothing"); err != nil {
+			err.Hint = "such as callResult.humanActions, or pairs(…) for an object"
+			d.errs = append(d.errs, err)
+		} else {
+			item = p.itemType()
+		}
+	}
+	return p, callTypes(d.def.options, item)
+}
+
+func (d *decoder) readOnRemoved(n *node) (keep bool) {
+	switch d.text(n, "on_removed") {
+	case "keep":
+		return true
+	case "archive":
+	default:
+		d.failf(n, "", "`on_removed` must be archive or keep")
+	}
+	return false
+}
+
+func (d *decoder) readAssociate(n *node) []crm.Relation {
+	if !d.is(n, "associate", kindArray) {
+		return nil
+	}
+	var links []crm.Relation
+	for _, item := range n.items {
+		object, which, ok := strings.Cut(d.text(item, "associate"), ":")
+		if !ok || object == "" || which == "" {
+			d.failf(item, `such as "deals:open" or "companies:primary"`, "an association names an object and which of its records")
+			continue
+		}
+		links = append(links, crm.Relation{Object: object, Which: which, Pos: item.pos})
+	}
+	return links
 }
 
 func (d *decoder) readRoute(n *node) {
@@ -548,11 +562,7 @@ func (d *decoder) readProperty(n *node) {
 	if t := d.text(n.get("type"), "type"); t != "" {
 		known := slices.Sorted(maps.Keys(propertyTypes))
 		if p.Type = propertyTypes[t]; p.Type == "" {
-			hint := didYouMean(t, known)
-			if hint == "" {
-				hint = "the types are " + strings.Join(known, ", ")
-			}
-			d.failf(n.get("type"), hint, "there is no property type %q", t)
+			d.failf(n.get("type"), suggest(t, known, "the types are"), "there is no property type %q", t)
 		}
 	}
 	if p.Label == "" {

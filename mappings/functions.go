@@ -213,7 +213,7 @@ func coalesce(_ *run, a []any) (any, error) {
 	return nil, nil
 }
 
-// extreme answers the least (sign -1) or greatest of its arguments and of the
+// extreme returns the least (sign -1) or greatest of its arguments and of the
 // items of those that are lists; what is missing does not count.
 func extreme(sign int) operator {
 	return func(r *run, a []any) (any, error) {

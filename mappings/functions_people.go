@@ -14,7 +14,7 @@ var peopleFunctions = map[string]function{
 	"e164":        {"e164(number[, region])", sig(new(anyToAny), new(func(any, any) any)), e164},
 	"extension":   {"extension(x)", sig(new(anyToAny)), func(_ *run, a []any) (any, error) { return none(extension(str(a[0]))), nil }},
 	"phone":       {"phone(number, ext[, region])", sig(new(func(any, any) any), new(func(any, any, any) any)), phone},
-	"email":       {"email(x)", sig(new(anyToAny)), func(_ *run, a []any) (any, error) { return none(address(str(a[0]))), nil }},
+	"email":       {"email(x)", sig(new(anyToAny)), func(_ *run, a []any) (any, error) { return none(emailAddress(str(a[0]))), nil }},
 	"url":         {"url(x)", sig(new(anyToAny)), func(_ *run, a []any) (any, error) { return none(secureURL(str(a[0]))), nil }},
 	"owner":       {"owner(email)", sig(new(func(any) crm.Value)), owner},
 	"disposition": {"disposition(label)", sig(new(func(any) crm.Value)), disposition},
@@ -124,7 +124,7 @@ func e164(r *run, a []any) (any, error) {
 	return nil, nil
 }
 
-// extension answers the digits of an extension; "" for anything else.
+// extension returns the digits of an extension; "" for anything else.
 func extension(s string) string {
 	s = strings.TrimSpace(s)
 	s = strings.TrimLeft(strings.ToLower(s), "ext.#: ")
@@ -153,8 +153,8 @@ func phone(r *run, a []any) (any, error) {
 	return p.E164, nil
 }
 
-// address answers a plain email address in lower case, or "".
-func address(s string) string {
+// emailAddress returns a plain email address in lower case, or "".
+func emailAddress(s string) string {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if len(s) > 254 || strings.ContainsAny(s, " \t\r\n<>\"(),;:\\[]") {
 		return ""
@@ -172,7 +172,7 @@ func address(s string) string {
 
 func owner(r *run, a []any) (any, error) {
 	s := str(a[0])
-	mail := address(s)
+	mail := emailAddress(s)
 	if mail == "" && strings.TrimSpace(s) != "" {
 		r.warn("an owner is not given as an email address; the record gets no owner")
 	}

@@ -258,7 +258,7 @@ func TestWorkIsBounded(t *testing.T) {
 		"count(1..9999, max(map(1..9999, #)) > 1) ",
 		"count(1..9999, len(split(transcription, ' ')) > 0)",
 	} {
-		_, _, err := evaluateAfter(t, work-work/32, expression, call)
+		_, _, err := evaluateAfter(t, maxWork-maxWork/32, expression, call)
 		var e *Error
 		if !errors.As(err, &e) {
 			t.Errorf("%s: no error, but %v", expression, err)

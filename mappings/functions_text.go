@@ -275,7 +275,7 @@ func htmlLink(_ *run, a []any) (any, error) {
 	return `<a href="` + html.EscapeString(address) + `">` + escape(str(a[1])) + "</a>", nil
 }
 
-// secureURL answers an https address as given, or "" for anything else.
+// secureURL returns an https address as given, or "" for anything else.
 func secureURL(s string) string {
 	s = strings.TrimSpace(s)
 	if len(s) > 2048 || strings.ContainsFunc(s, func(r rune) bool { return r <= 0x20 || r == 0x7f || strings.ContainsRune(`<>"\^{|}`+"`", r) }) {

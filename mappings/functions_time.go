@@ -49,7 +49,7 @@ func dated(t time.Time) any {
 	return t
 }
 
-// zone answers a time zone by its IANA name. A name that is empty or unknown is
+// zone returns a time zone by its IANA name. A name that is empty or unknown is
 // UTC, with a warning. "Local" is unknown: it differs between machines.
 func (r *run) zone(name any) *time.Location {
 	s := strings.TrimSpace(str(name))

@@ -3,7 +3,6 @@ package mappings
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -48,11 +47,11 @@ func (m *Mapping) UnknownOutcomes(known []string) []Problem {
 		if slices.Contains(known, o.Name) {
 			continue
 		}
-		p := Problem{Pos: o.Pos, Text: fmt.Sprintf("no agent seen so far can report the outcome %q", o.Name), Hint: didYouMean(o.Name, known)}
-		if p.Hint == "" && len(known) > 0 {
-			p.Hint = "there are: " + truncate(strings.Join(known, ", "), 200, "…")
-		}
-		out = append(out, p)
+		out = append(out, Problem{
+			Pos:  o.Pos,
+			Text: fmt.Sprintf("no agent seen so far can report the outcome %q", o.Name),
+			Hint: suggest(o.Name, known, "there are:"),
+		})
 	}
 	return out
 }

@@ -152,11 +152,11 @@ func build(name, path string, source []byte, o Options, read func(path string) (
 	m := l.load(name, path, source, nil)
 	for _, option := range slices.Sorted(maps.Keys(o)) {
 		if !l.used[option] && len(l.errs) == 0 {
-			hint := didYouMean(option, l.options)
-			if hint == "" {
-				hint = "its options are " + strings.Join(l.options, ", ")
-			}
-			l.errs = append(l.errs, &Error{Pos: crm.Pos{File: name}, Text: option, Msg: fmt.Sprintf("the configuration sets the option %q, which the mapping does not have", option), Hint: hint})
+			l.errs = append(l.errs, &Error{
+				Pos: crm.Pos{File: name}, Text: option,
+				Msg:  fmt.Sprintf("the configuration sets the option %q, which the mapping does not have", option),
+				Hint: suggest(option, l.options, "its options are"),
+			})
 		}
 	}
 	if len(l.errs) > 0 {

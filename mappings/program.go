@@ -125,7 +125,7 @@ func guard(f func() (*vm.Program, error)) (p *vm.Program, err error) {
 	return f()
 }
 
-// position answers where in the file the rune at an offset of the expression is.
+// position returns where in the file the rune at an offset of the expression is.
 func (p *program) position(offset int) crm.Pos {
 	if places := p.at.runes(); offset >= 0 && offset < len(places) {
 		return places[offset]
@@ -229,7 +229,7 @@ func (p *program) findLiterals(n ast.Node) []literal {
 	return nil
 }
 
-// findLimit answers n of an expression that ends in truncate(…, n).
+// findLimit returns n of an expression that ends in truncate(…, n).
 func findLimit(n ast.Node) int {
 	for {
 		let, ok := n.(*ast.VariableDeclaratorNode)

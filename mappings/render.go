@@ -179,13 +179,13 @@ func (r *renderer) identifier(s source) (crm.Value, error) {
 	return value, err
 }
 
-// matchValue answers the normal form of a value to look for, or "" for one that
+// matchValue returns the normal form of a value to look for, or "" for one that
 // cannot identify anybody.
 func (r *renderer) matchValue(kind crm.MatchKind, v crm.Value) string {
 	text := strings.TrimSpace(v.Text)
 	switch kind {
 	case crm.MatchEmail:
-		return address(text)
+		return emailAddress(text)
 	case crm.MatchPhone:
 		p, ok := r.run.phone(text, r.run.region)
 		if !ok {

@@ -16,11 +16,11 @@ import (
 // runName is under which an expression's environment holds its run.
 const runName = "$run"
 
-// work is what one call's expressions may cost together: bytes of text read or
+// maxWork is what one call's expressions may cost together: bytes of text read or
 // made, plus a fixed price for each turn of a loop. It is far above what the
 // largest body accepted needs, and done in seconds.
 const (
-	work     = 512 << 20
+	maxWork  = 512 << 20
 	turnCost = 512
 )
 
@@ -36,7 +36,7 @@ type run struct {
 
 func (r *run) spend(n int) error {
 	r.spent += max(n, 0)
-	if r.spent > work {
+	if r.spent > maxWork {
 		return errTooMuch
 	}
 	return nil

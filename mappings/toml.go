@@ -150,7 +150,7 @@ func (d *document) line(n int) string {
 	return strings.TrimSpace(string(rest))
 }
 
-// open answers the table that a [a.b] or [[a.b]] header begins.
+// open returns the table that a [a.b] or [[a.b]] header begins.
 func (d *document) open(p *unstable.Parser, at *node, keys unstable.Iterator, list bool) *node {
 	for keys.Next() {
 		k := keys.Node()
@@ -244,7 +244,7 @@ func (d *document) value(p *unstable.Parser, v *unstable.Node) *node {
 	return n
 }
 
-// runes answers the place of each rune of a string value in the file, and one
+// runes returns the place of each rune of a string value in the file, and one
 // past the last; nil when they cannot be told.
 func (n *node) runes() []crm.Pos {
 	raw, quote := n.raw, ""
