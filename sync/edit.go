@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/callsync/callsync/crm"
@@ -133,6 +134,30 @@ func (r *round) read(ctx context.Context, q reading) (map[crm.Ref]crm.Snapshot, 
 		byRef[ref] = snapshots[i]
 	}
 	return byRef, nil
+}
+
+// readings are a reading for each object type, since each has properties of its
+// own.
+type readings map[string]*reading
+
+func (q readings) want(ref crm.Ref, names []string) {
+	if q[ref.Object] == nil {
+		q[ref.Object] = &reading{}
+	}
+	q[ref.Object].want(ref, names)
+}
+
+// readEach answers readings with one call to the connector for each.
+func (r *round) readEach(ctx context.Context, q readings) (map[crm.Ref]crm.Snapshot, error) {
+	all := map[crm.Ref]crm.Snapshot{}
+	for _, object := range slices.Sorted(maps.Keys(q)) {
+		present, err := r.read(ctx, *q[object])
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, present)
+	}
+	return all, nil
 }
 
 // write sends changes, and keeps count of how it went.

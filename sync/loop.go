@@ -380,12 +380,7 @@ type storeError struct {
 func (e *storeError) Error() string { return fmt.Sprintf("journal: %s: %v", e.op, e.err) }
 func (e *storeError) Unwrap() error { return e.err }
 
-func journalError(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &storeError{op, err}
-}
+func journalError(op string, err error) error { return &storeError{op, err} }
 
 func isJournal(err error) bool {
 	var e *storeError

@@ -27,7 +27,7 @@ func (r *round) findPeople(ctx context.Context) error {
 		switch {
 		case !it.open() || !needsPerson(it):
 		case len(it.want.Person.Match) == 0:
-			r.orphan(it, "the call has no id, email or phone number that could be read, to find anybody by")
+			r.orphan(it, whyUnmatched)
 		default:
 			if it.knownBy().IsZero() || len(it.unknown()) > 0 {
 				search = append(search, it)
@@ -275,6 +275,9 @@ func label(m crm.Match) string {
 	return m.Property
 }
 
+// whyUnmatched is why nobody can be looked for.
+const whyUnmatched = "the call has no id, email or phone number that could be read, to find anybody by"
+
 // orphan settles a call that belongs to nobody.
 func (r *round) orphan(it *item, why string) {
 	it.nobody = true
@@ -303,7 +306,7 @@ func (r *round) group(byRef map[crm.Ref]*person, items []*item) {
 			}
 			continue
 		}
-		r.plan(g)
+		r.newPerson(g)
 	}
 }
 
@@ -363,9 +366,9 @@ func connected(items []*item) [][]*item {
 	return groups
 }
 
-// plan makes the person a group of calls needs, or settles the calls when the
+// newPerson makes the person a group of calls needs, or settles the calls when the
 // mapping lets none of them create anybody.
-func (r *round) plan(items []*item) {
+func (r *round) newPerson(items []*item) {
 	p := &person{how: "created", keys: map[string]bool{}}
 	for _, it := range items {
 		p.add(it)

@@ -88,7 +88,7 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 		p.Status, p.Reason = store.Skipped, nobody(want.Person)
 		return p
 	case want.Interim:
-		p.Status, p.Reason = store.Waiting, "the call has no terminal result yet"
+		p.Status, p.Reason = store.Waiting, whyWaiting
 	}
 	for _, rec := range want.Records {
 		p.Records = append(p.Records, planRecord(rec, w))
@@ -97,9 +97,10 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 	return p
 }
 
+// nobody is why a call has no person.
 func nobody(p crm.Person) string {
 	if len(p.Match) == 0 {
-		return "the call has no id, email or phone number that could be read, to find anybody by"
+		return whyUnmatched
 	}
 	return p.WhyNot
 }

@@ -166,6 +166,9 @@ func (r *round) load(ctx context.Context, ids []string) error {
 	return nil
 }
 
+// whyWaiting is the reason of a call whose result is still to come.
+const whyWaiting = "the call has no terminal result yet"
+
 // whyExpired is why nothing can be said about a call that was synced long ago.
 const whyExpired = "its body has expired and is no longer in the journal"
 
@@ -359,7 +362,7 @@ func (r *round) stateOf(it *item) store.State {
 		s.Reason = cmp.Or(o.reason, it.want.Skip)
 		return s
 	case it.want.Interim:
-		s.Status, s.Reason = store.Waiting, "the call has no terminal result yet"
+		s.Status, s.Reason = store.Waiting, whyWaiting
 	default:
 		s.Status = store.Synced
 	}

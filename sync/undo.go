@@ -160,13 +160,13 @@ func (u *undoing) records(ctx context.Context) error {
 	if !u.it.open() {
 		return fmt.Errorf("%w: %s", ErrUndoLater, u.it.outcome.reason)
 	}
-	q := sorted{}
+	q := readings{}
 	for _, j := range all {
 		if exists(j.row) {
 			q.want(j.row.Ref(), writtenNames(j.row.Properties))
 		}
 	}
-	present, err := u.r.readSorted(ctx, q)
+	present, err := u.r.readEach(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -297,26 +297,4 @@ func (u *undoing) left(record string, err error) {
 			u.out.Records[i].Op = None
 		}
 	}
-}
-
-// Sorted is a reading by object type, whose properties are its own.
-type sorted map[string]*reading
-
-func (s sorted) want(ref crm.Ref, names []string) {
-	if s[ref.Object] == nil {
-		s[ref.Object] = &reading{}
-	}
-	s[ref.Object].want(ref, names)
-}
-
-func (r *round) readSorted(ctx context.Context, s sorted) (map[crm.Ref]crm.Snapshot, error) {
-	all := map[crm.Ref]crm.Snapshot{}
-	for _, object := range slices.Sorted(maps.Keys(s)) {
-		present, err := r.read(ctx, *s[object])
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(all, present)
-	}
-	return all, nil
 }

@@ -125,8 +125,8 @@ func whoIs(people map[crm.Ref]store.Person, c *store.Choice) crm.Ref {
 	return ref
 }
 
-// claims are the properties of a person that hold the value of a call.
-func claims(p store.Person, call string) map[string]store.Applied {
+// broughtBy are the properties of a person that hold the value of a call.
+func broughtBy(p store.Person, call string) map[string]store.Applied {
 	own := map[string]store.Applied{}
 	for name, a := range p.Properties {
 		if a.Call == call {
@@ -139,7 +139,7 @@ func claims(p store.Person, call string) map[string]store.Applied {
 // look reads what the calls brought into the CRM and notes the differences. A
 // person's property is looked at with the call whose value it holds.
 func (v *verifier) look(ctx context.Context, works []store.Work) error {
-	q := sorted{}
+	q := readings{}
 	read := map[crm.Ref]bool{}
 	for _, w := range works {
 		for _, row := range w.Records {
@@ -149,7 +149,7 @@ func (v *verifier) look(ctx context.Context, works []store.Work) error {
 			}
 		}
 		ref := whoIs(v.people, w.State.Person)
-		if names := writtenNames(claims(v.people[ref], w.Call.ID)); len(names) > 0 {
+		if names := writtenNames(broughtBy(v.people[ref], w.Call.ID)); len(names) > 0 {
 			if !read[ref] {
 				v.out.People++
 			}
@@ -157,7 +157,7 @@ func (v *verifier) look(ctx context.Context, works []store.Work) error {
 			q.want(ref, names)
 		}
 	}
-	present, err := v.r.readSorted(ctx, q)
+	present, err := v.r.readEach(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (v *verifier) look(ctx context.Context, works []store.Work) error {
 			}
 		}
 		ref := whoIs(v.people, w.State.Person)
-		own := claims(v.people[ref], w.Call.ID)
+		own := broughtBy(v.people[ref], w.Call.ID)
 		if len(writtenNames(own)) == 0 || lost[ref] {
 			continue
 		}
