@@ -161,18 +161,31 @@ func (t reader) consider(g *gathered, place []byte, before time.Time, enough int
 	if err != nil || large || !call.RevisedAt.Before(before) {
 		return err
 	}
-	c, found, err := d.fold()
-	size := bundle{c}.size()
-	if err != nil || size > 2*enough {
+	c, found, err := d.fold(2 * enough)
+	if errors.Is(err, errTooLarge) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	g.bundle, g.found, g.size = append(g.bundle, c), append(g.found, found), g.size+size
+	g.bundle, g.found, g.size = append(g.bundle, c), append(g.found, found), g.size+bundle{c}.size()
 	return nil
 }
 
-// fold reads a call as it shall lie in a bundle, and its rows as they lie now.
-func (d dossier) fold() (c bundled, found []row, err error) {
+var errTooLarge = errors.New("the call is too large for a bundle")
+
+// fold reads a call as it shall lie in a bundle, and its rows as they lie now. The
+// error is errTooLarge as soon as it is larger than most, in bytes.
+func (d dossier) fold(most int) (c bundled, found []row, err error) {
 	c.place = d.place
+	size := 0
+	add := func(rows *[]row, r row) error {
+		*rows = append(*rows, r)
+		if size += len(r.key) + len(r.value); size > most {
+			return errTooLarge
+		}
+		return nil
+	}
 	err = d.each(nil, func(k, value []byte) error {
 		k, value = bytes.Clone(k), bytes.Clone(value)
 		found = append(found, row{k, value})
@@ -180,9 +193,8 @@ func (d dossier) fold() (c bundled, found []row, err error) {
 		if err != nil {
 			return damaged(err)
 		}
-		c.rows = append(c.rows, row{k, folded})
-		if k[0] != rowRevision {
-			return nil
+		if err := add(&c.rows, row{k, folded}); err != nil || k[0] != rowRevision {
+			return err
 		}
 		seq, _, _ := decodeRevision(value)
 		if packed := d.body(seq); packed != nil {
@@ -190,7 +202,7 @@ func (d dossier) fold() (c bundled, found []row, err error) {
 			if err != nil {
 				return damaged(err)
 			}
-			c.bodies = append(c.bodies, row{key{}.uint64(seq), append([]byte{plain}, body...)})
+			return add(&c.bodies, row{key{}.uint64(seq), append([]byte{plain}, body...)})
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -306,6 +307,34 @@ func TestPackingLeavesWhatIsLarge(t *testing.T) {
 	settle(t, j)
 	if n := packed(t, j); n != 2 {
 		t.Errorf("%d calls were packed, want 2", n)
+	}
+}
+
+// A call that was corrected very often, with large bodies, is given up as soon as it
+// is seen to be too large: all its revisions would fill the memory.
+func TestPackingLeavesManyRevisions(t *testing.T) {
+	j := openTest(t, Options{bundle: 1000})
+	if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		body := fmt.Appendf(bytes.Repeat([]byte("words "), 200_000), "%d", i)
+		if _, err := j.Deliver(t.Context(), testDelivery("call", body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := j.Deliver(t.Context(), testDelivery("call", []byte("short"))); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, j)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if n := packed(t, j); n != 0 {
+		t.Errorf("%d calls were packed", n)
+	}
+	runtime.ReadMemStats(&after)
+	if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > 20 {
+		t.Errorf("%d MiB were allocated to find out that 48 are too many", n)
 	}
 }
 
