@@ -69,23 +69,20 @@ func (r *round) decidePeople(ctx context.Context) ([]*contactEdit, error) {
 	if err != nil {
 		return nil, err
 	}
-	decided := edits[:0]
+	edits = slices.DeleteFunc(edits, func(ce *contactEdit) bool {
+		snap, read := present[ce.person.ref]
+		ce.present = snap.Properties
+		return read && !r.follow(ce.person, snap)
+	})
+	edits = r.undisturbed(edits)
 	for _, ce := range edits {
-		p := ce.person
-		if snap, read := present[p.ref]; read {
-			if !r.follow(p, snap) {
-				continue
-			}
-			ce.present = snap.Properties
-		}
 		ce.edit = r.edit(ce.diffs, ce.present, resolved)
 		ce.remember()
 		for _, w := range ce.edit.warnings {
-			p.each(func(it *item) { it.warn(w) })
+			ce.person.each(func(it *item) { it.warn(w) })
 		}
-		decided = append(decided, ce)
 	}
-	return decided, nil
+	return edits, nil
 }
 
 // writePeople brings the people of the round up to date, creating those who are
@@ -127,7 +124,8 @@ func (r *round) sendPeople(ctx context.Context, edits []*contactEdit) (again []*
 		return nil, err
 	}
 	r.keepChoices()
-	return again, r.trace(ctx)
+	err = r.trace(ctx)
+	return r.undisturbed(again), err
 }
 
 // unite makes one person of two that turned out to be the same record.

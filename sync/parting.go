@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/callsync/callsync/crm"
@@ -188,14 +189,32 @@ func (r *round) follow(p *person, snap crm.Snapshot) bool {
 	for key := range p.keys {
 		r.setIdentity(key, store.Identity{Ref: snap.Ref, How: "merged", At: r.now})
 	}
-	const why = "the contact was merged into another"
+	p.postpone("the contact was merged into another")
+	return false
+}
+
+// postpone leaves to another attempt what concerns a person, also for calls that
+// left them: they have not been told yet.
+func (p *person) postpone(why string) {
 	p.retry(why)
-	for _, it := range p.left { // they have not been told yet
+	for _, it := range p.left {
 		if it.open() || it.outcome.status == store.Skipped {
 			it.outcome = outcome{again: true, reason: why}
 		}
 	}
-	return false
+}
+
+// undisturbed postpones the edits of those into whom somebody was merged a moment
+// ago: what is known of them is about to grow by what is known of the other.
+func (r *round) undisturbed(edits []*contactEdit) []*contactEdit {
+	grown := slices.Collect(maps.Values(r.pending.Moved))
+	return slices.DeleteFunc(edits, func(ce *contactEdit) bool {
+		if !slices.Contains(grown, ce.person.ref) {
+			return false
+		}
+		ce.person.postpone("another contact was merged into the contact")
+		return true
+	})
 }
 
 // miss notes that the CRM called somebody gone when something was to be written.
@@ -216,6 +235,11 @@ func (r *round) trace(ctx context.Context) error {
 	present, err := r.read(ctx, q)
 	if err != nil {
 		return err
+	}
+	if len(r.missed) > 0 { // what was written comes before what is moved to it
+		if err := r.flush(ctx); err != nil {
+			return err
+		}
 	}
 	for _, p := range r.missed {
 		if r.follow(p, present[p.ref]) { // then it was something else that a record is linked to

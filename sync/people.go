@@ -44,7 +44,10 @@ func (r *round) findPeople(ctx context.Context) error {
 		return err
 	}
 	r.group(byRef, unfound)
-	return nil
+	if len(r.pending.Moved) == 0 {
+		return nil
+	}
+	return r.flush(ctx) // people are loaded with what is moved to them
 }
 
 // knownBy is what the identity map says of the call's first match value, which

@@ -77,7 +77,7 @@ func (l *Loop) Repair(ctx context.Context, drifts []Drift, recreate bool) (int, 
 	return n, err
 }
 
-// doubt stages what the journal has to unlearn.
+// doubt stages what the journal has to unlearn, once it knows who became whom.
 func (r *round) doubt(ctx context.Context, drifts []Drift) error {
 	if err := r.loadIdentities(ctx); err != nil {
 		return err
@@ -87,6 +87,14 @@ func (r *round) doubt(ctx context.Context, drifts []Drift) error {
 	for i, it := range r.items {
 		byID[it.id()], works[i] = it, it.work
 	}
+	for _, d := range drifts {
+		if d.Kind == Merged && byID[d.CallID] != nil {
+			r.move(d.Ref, d.Now)
+		}
+	}
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
 	people, err := r.loop.peopleOf(ctx, works)
 	if err != nil {
 		return err
@@ -94,9 +102,7 @@ func (r *round) doubt(ctx context.Context, drifts []Drift) error {
 	for _, d := range drifts {
 		it := byID[d.CallID]
 		switch {
-		case it == nil:
-		case d.Kind == Merged:
-			r.move(d.Ref, d.Now)
+		case it == nil, d.Kind == Merged:
 		case d.Kind == Missing && d.Record == contactRecord:
 			for key, id := range it.known {
 				if id.Ref == d.Ref {
