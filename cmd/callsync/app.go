@@ -40,9 +40,15 @@ func (a *app) input(file string) (io.ReadCloser, error) {
 	return os.Open(file)
 }
 
+// loadConfig reads a configuration as strictly as it can be judged: destinations
+// have a type that there is a connector for.
+func loadConfig(path string, options ...config.Option) (*config.Config, error) {
+	return config.Load(path, append(options, config.WithTypes(crm.Types()))...)
+}
+
 // config reads the configuration with its secrets.
 func (a *app) config() (*config.Config, error) {
-	cfg, err := config.Load(a.configPath, checkAlertURLs)
+	cfg, err := loadConfig(a.configPath, checkAlertURLs)
 	return cfg, a.explainConfig(err)
 }
 
@@ -57,11 +63,11 @@ func (a *app) explainConfig(err error) error {
 // read: an operator's shell need not have the service's environment. lacking is
 // then why.
 func (a *app) offlineConfig() (cfg *config.Config, lacking error, err error) {
-	cfg, lacking = config.Load(a.configPath, checkAlertURLs)
+	cfg, lacking = loadConfig(a.configPath, checkAlertURLs)
 	if lacking == nil {
 		return cfg, nil, nil
 	}
-	cfg, err = config.Load(a.configPath, config.WithoutSecrets())
+	cfg, err = loadConfig(a.configPath, config.WithoutSecrets())
 	return cfg, lacking, a.explainConfig(err)
 }
 

@@ -53,7 +53,7 @@ func (c *reloadCmd) Run(ctx context.Context, a *app) error {
 func (d *daemon) Reload(log *slog.Logger) (admin.Reloaded, error) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	fresh, err := config.Load(d.cfg.File, checkAlertURLs)
+	fresh, err := loadConfig(d.cfg.File, checkAlertURLs)
 	if err != nil {
 		log.Error("the configuration cannot be used; nothing was changed", "error", err)
 		return admin.Reloaded{}, err
@@ -107,7 +107,7 @@ func (d *daemon) reloadMappings(changed *admin.Reloaded) {
 func (d *daemon) stale() []string {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	fresh, err := config.Load(d.cfg.File, checkAlertURLs)
+	fresh, err := loadConfig(d.cfg.File, checkAlertURLs)
 	if err != nil {
 		return []string{d.cfg.File + " (it cannot be used as it is)"}
 	}
