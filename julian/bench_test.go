@@ -27,19 +27,6 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-func BenchmarkCanonicalRaw(b *testing.B) {
-	call, err := julian.Parse(sample(b, "callresults-guide.json"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := julian.CanonicalRaw(call.Raw); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkReceive(b *testing.B) {
 	body := sample(b, "callresults-guide.json")
 	b.SetBytes(int64(len(body)))

@@ -20,15 +20,6 @@ func Canonical(body []byte) ([]byte, error) {
 	return t.canonical(nil, 0), nil
 }
 
-// CanonicalRaw is [Canonical] for a payload as [Call.Raw] has it.
-func CanonicalRaw(raw map[string]any) ([]byte, error) {
-	t, err := taped(nil, "", raw)
-	if err != nil {
-		return nil, err
-	}
-	return t.canonical(nil, 0), nil
-}
-
 // Hash is the identity of a body: the SHA-256 of its canonical form, in hex.
 func Hash(canonical []byte) string {
 	sum := sha256.Sum256(canonical)

@@ -37,16 +37,6 @@ func Parse(body []byte) (*Call, error) {
 	return read(t, t.members(0))
 }
 
-// FromRaw is [Parse] for a payload that is decoded already, with numbers as
-// json.Number. The call keeps raw.
-func FromRaw(raw map[string]any) (*Call, error) {
-	t, err := taped(nil, "", raw)
-	if err != nil {
-		return nil, err
-	}
-	return read(t, raw)
-}
-
 // Receive is [Parse] and the [Hash] of the [Canonical] form for one who does not
 // look into the call: its maps and Raw are nil, which saves most of the work.
 func Receive(body []byte) (c *Call, hash string, err error) {

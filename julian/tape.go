@@ -1,9 +1,6 @@
 package julian
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "encoding/json"
 
 // A tape is a JSON value, each part followed by its own parts. It costs one
 // allocation where maps and lists take one for nearly every part.
@@ -88,40 +85,4 @@ func (t tape) members(i int) map[string]any {
 		m[t[c].key] = t.value(c)
 	}
 	return m
-}
-
-// taped is the opposite of value. The error wraps [ErrNotObject].
-func taped(t tape, key string, v any) (_ tape, err error) {
-	at := len(t)
-	switch v := v.(type) {
-	case nil:
-		return t.add(key, null, ""), nil
-	case bool:
-		if v {
-			return t.add(key, yes, ""), nil
-		}
-		return t.add(key, no, ""), nil
-	case json.Number:
-		return t.add(key, number, string(v)), nil
-	case string:
-		return t.add(key, text, v), nil
-	case []any:
-		t = t.add(key, list, "")
-		for _, x := range v {
-			if t, err = taped(t, "", x); err != nil {
-				return nil, err
-			}
-		}
-	case map[string]any:
-		t = t.add(key, object, "")
-		for k, x := range v {
-			if t, err = taped(t, k, x); err != nil {
-				return nil, err
-			}
-		}
-	default:
-		return nil, fmt.Errorf("%w: it holds a %T", ErrNotObject, v)
-	}
-	t.end(at)
-	return t, nil
 }

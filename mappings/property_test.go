@@ -123,7 +123,11 @@ func TestRenderAnyPayload(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				raw := anyPayload().Draw(t, "payload")
 				at := time.Date(2025, 9, 25, 8, 25, 0, 0, time.UTC)
-				call, err := julian.FromRaw(raw)
+				body, err := json.Marshal(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				call, err := julian.Parse(body)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -131,7 +135,7 @@ func TestRenderAnyPayload(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				again, err := julian.FromRaw(raw)
+				again, err := julian.Parse(body)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -52,17 +52,13 @@ func (w *world) deliver(ctx context.Context, n int) error {
 	for range n {
 		body := w.source.Next()
 		g.Go(func() error {
-			call, err := julian.Parse(body)
-			if err != nil {
-				return err
-			}
-			canonical, err := julian.CanonicalRaw(call.Raw)
+			call, hash, err := julian.Receive(body)
 			if err != nil {
 				return err
 			}
 			_, err = w.journal.Deliver(ctx, store.Delivery{
 				At: time.Now().Truncate(time.Millisecond), Peer: "203.0.113.7", RequestID: call.CallID[len(call.CallID)-24:], Status: 200,
-				CallID: call.CallID, Size: len(body), Hash: julian.Hash(canonical), Body: body, Call: call,
+				CallID: call.CallID, Size: len(body), Hash: hash, Body: body, Call: call,
 			})
 			return err
 		})
