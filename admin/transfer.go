@@ -169,6 +169,7 @@ func (s *Server) readLines(ctx context.Context, body io.Reader, t *importTally, 
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	n := 0
+	var last store.Delivery
 	for lines.Scan() {
 		n++
 		text := bytes.TrimSpace(rawBody(lines.Bytes()))
@@ -180,9 +181,13 @@ func (s *Server) readLines(ctx context.Context, body io.Reader, t *importTally, 
 			t.refuse(n, err)
 			continue
 		}
+		if d.CallID == last.CallID && d.At.Before(last.At) {
+			d.At = last.At // a clock was set back between two revisions
+		}
 		if err := deliver(d); err != nil {
 			return err
 		}
+		last = d
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return invalid("line %d is longer than %d bytes; the lines before it were taken in", n+1, maxLine)

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,5 +38,29 @@ func TestImportIsBulk(t *testing.T) {
 	c, err := w.journal.Call(t.Context(), "call.old")
 	if err != nil || c.ReceivedAt.Year() != 2024 {
 		t.Errorf("received %v, %v", c.ReceivedAt, err)
+	}
+}
+
+// An export that is older than what was delivered since, as when callsync moves to
+// another machine, brings nothing older back; and one whose clock was set back
+// between two revisions ends with the last.
+func TestImportOfWhatIsOlder(t *testing.T) {
+	w := newWorld(t)
+	w.deliver(t, "call.moved", julian.Voicemail)
+	line := func(id string, revision int, at time.Time, result julian.ResultType) string {
+		return fmt.Sprintf(`{"callId":"%s","revision":%d,"at":"%s","body":{"callId":"%s","callResult":{"resultType":"%s"}}}`+"\n",
+			id, revision, at.Format(time.RFC3339), id, result)
+	}
+	long := time.Now().Add(-48 * time.Hour).UTC()
+	lines := line("call.moved", 1, long, julian.Busy) + line("call.moved", 2, long.Add(time.Minute), julian.GoalCompleted) +
+		line("call.back", 1, long, julian.Busy) + line("call.back", 2, long.Add(-time.Hour), julian.GoalCompleted)
+	answer, err := admin.InProcess(w.server).Import(t.Context(), strings.NewReader(lines))
+	if err != nil || answer.Verdicts[store.Stale] != 2 || answer.Verdicts[store.Accepted] != 1 || answer.Verdicts[store.Revised] != 1 {
+		t.Errorf("%+v, %v", answer, err)
+	}
+	for id, want := range map[string]julian.ResultType{"call.moved": julian.Voicemail, "call.back": julian.GoalCompleted} {
+		if c, err := w.journal.Call(t.Context(), id); err != nil || c.ResultType != want {
+			t.Errorf("%s is %s, %v, want %s", id, c.ResultType, err, want)
+		}
 	}
 }

@@ -151,7 +151,7 @@ const (
 	Accepted  Verdict = "accepted"  // a new callId
 	Revised   Verdict = "revised"   // a known callId with a changed body
 	Duplicate Verdict = "duplicate" // the same body as the newest revision
-	Stale     Verdict = "stale"     // an interim result after a terminal one, or an older revision again
+	Stale     Verdict = "stale"     // an interim result after a terminal one, or an older revision again; in bulk, whatever came before the newest
 	Rejected  Verdict = "rejected"  // refused: unauthorized, malformed, too large
 )
 

@@ -129,7 +129,7 @@ func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
 	case p.Hash == current.Hash:
 		err = errors.Join(t.mend(d, p, &current), t.listDelivery(d, seq))
 		return store.Duplicate, current.Revision, err
-	case p.call.Interim && !current.Interim, d.hasRevision(p.Hash):
+	case p.call.Interim && !current.Interim, d.hasRevision(p.Hash), p.Lane == store.Replay && p.At.Before(current.RevisedAt):
 		err = t.listDelivery(d, seq)
 		return store.Stale, current.Revision, err
 	}

@@ -221,10 +221,10 @@ func testEnrolled(t *testing.T, open Open) {
 // as late since then.
 func testDeliverReplay(t *testing.T, open Open) {
 	f := start(t, open, "hubspot")
-	bulk := func(id, text string, when, due int) {
+	bulk := func(id, text string, when, due int) store.Verdict {
 		d := delivery(id, julian.GoalCompleted, text, at(when))
 		d.Lane, d.Due = store.Replay, at(due)
-		f.deliver(d)
+		return f.deliver(d).Verdict
 	}
 	f.accepted("live", at(1000))
 	bulk("old", "one", -9_000_000, 1001)
@@ -240,7 +240,11 @@ func testDeliverReplay(t *testing.T, open Open) {
 
 	bulk("old", "two", -8_000_000, 1002)
 	same(t, "a bulk call revised in bulk", f.load("hubspot", "old").State, store.State{Status: store.Pending, Wanted: 2, Since: at(1001), Next: at(1001), Lane: store.Replay})
-	bulk("live", "corrected", -8_000_000, 1003)
+	if v := bulk("live", "as it was at first", 999, 1003); v != store.Stale {
+		t.Errorf("what came before the newest revision is %s in bulk, want stale", v)
+	}
+	same(t, "a live call with an older revision in bulk", f.load("hubspot", "live").State, store.State{Status: store.Pending, Wanted: 1, Since: at(1000), Next: at(1000)})
+	bulk("live", "corrected", 1003, 1003)
 	same(t, "a live call revised in bulk", f.load("hubspot", "live").State, store.State{Status: store.Pending, Wanted: 2, Since: at(1000), Next: at(1000)})
 	f.deliver(delivery("old", julian.GoalCompleted, "three", at(1004)))
 	same(t, "a bulk call delivered", f.load("hubspot", "old").State, store.State{Status: store.Pending, Wanted: 3, Since: at(1001), Next: at(1004)})

@@ -111,7 +111,7 @@ func (m *machine) receive(d store.Delivery) (store.Verdict, int) {
 		switch {
 		case c.Hash == d.Hash:
 			return store.Duplicate, c.Revision
-		case older, d.Call.Interim() && !c.Interim:
+		case older, d.Call.Interim() && !c.Interim, d.Lane == store.Replay && d.At.Before(c.RevisedAt):
 			return store.Stale, c.Revision
 		}
 		verdict = store.Revised
