@@ -124,13 +124,11 @@ func (w *writing) reviewReferences(ctx context.Context) {
 		if !ok || e.Code != "INVALID_CROSS_REFERENCE_KEY" {
 			continue
 		}
-		ref := crm.Ref{Object: it.object, ID: it.id}
-		if it.op == crm.Create {
-			who := stringOf(it.body[whoID])
-			ref = crm.Ref{Object: objectOf(who), ID: who}
-		}
-		if ref.ID != "" && ref.Object != "" {
-			doubtful[ref] = append(doubtful[ref], it)
+		who := stringOf(it.body[whoID])
+		for _, ref := range []crm.Ref{{Object: it.object, ID: it.id}, {Object: objectOf(who), ID: who}} {
+			if ref.ID != "" && ref.Object != "" {
+				doubtful[ref] = append(doubtful[ref], it)
+			}
 		}
 	}
 	if len(doubtful) == 0 {
@@ -141,7 +139,7 @@ func (w *writing) reviewReferences(ctx context.Context) {
 		for _, it := range items {
 			if err != nil {
 				w.results[it.index].Err = err
-			} else if r, ok := alive[ref]; !ok || r.ref != ref {
+			} else if r, ok := alive[ref]; !ok || r.ref != ref && r.ref.Object != personAccount {
 				e := *w.results[it.index].Err.(*crm.Error)
 				e.Kind = crm.Gone
 				w.results[it.index].Err = &e

@@ -182,7 +182,7 @@ func (w *writing) settle(it *item, op string, status int, id string, errs []apiE
 		}
 	case e.Code == "NOT_FOUND":
 		e.Kind = crm.Gone
-	case e.Kind == crm.Gone && it.op == crm.Update && e.Property == whoID:
-		e.Kind, e.Hint = crm.Permanent, "the person to link to is gone; resync the call"
+	case e.Kind == crm.Gone && it.op == crm.Update && e.Property == whoID && len(w.changes[it.index].Link) == 0:
+		e.Kind, e.Hint = crm.Permanent, "the person that the mapping puts into WhoId is gone"
 	}
 }

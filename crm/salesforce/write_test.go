@@ -231,6 +231,25 @@ func TestAnUnnamedReferenceIsLookedInto(t *testing.T) {
 	}
 }
 
+// A record that is to be linked to somebody who is gone is there all the same, and
+// the call is not to fail: the loop looks for the person anew.
+func TestLinkingToSomebodyWhoIsGone(t *testing.T) {
+	for _, code := range []string{"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"} {
+		for _, fields := range []string{"", `"WhoId"`} {
+			w := ready(t)
+			dead := crm.Ref{Object: "Contact", ID: w.add("Contact", map[string]any{"LastName": "D"})}
+			task := w.must(w.write(newTask("0", nil)))[0].ID
+			w.remove("Contact", dead.ID)
+			w.sim.AddFault(sandbox.Fault{Operation: "collections update", Status: 200, ContentType: "application/json",
+				Body: `[{"success":false,"errors":[{"statusCode":"` + code + `","message":"entity is gone","fields":[` + fields + `]}]}]`})
+			r := w.write(crm.Change{Op: crm.Update, Object: "Task", ID: task, Link: []crm.Ref{dead}})
+			if e := asError(t, r[0].Err); e.Kind != crm.Gone {
+				t.Errorf("%s %s: %+v, want Gone", code, fields, e)
+			}
+		}
+	}
+}
+
 func TestADuplicateThatIsNotNamedIsLookedUpByKey(t *testing.T) {
 	w := ready(t)
 	first := w.must(w.write(newTask("1", nil)))[0].ID
