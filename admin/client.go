@@ -33,7 +33,7 @@ type Client struct {
 // NewClient returns a client for the daemon that listens on an address as the
 // configuration writes it.
 func NewClient(listen, token string) *Client {
-	network, address := SplitAddress(listen)
+	network, address := splitAddress(listen)
 	c := &Client{http: &http.Client{}, base: "http://" + address, token: token}
 	if network == "unix" {
 		c.base = "http://callsync"

@@ -20,9 +20,9 @@ var ErrDaemonRunning = errors.New("another daemon is running")
 // it with the closing NUL, macOS 104.
 const maxSocketPath = 103
 
-// SplitAddress takes a listen address from the configuration apart:
+// splitAddress takes a listen address from the configuration apart:
 // "unix:/run/callsync.sock" or "127.0.0.1:9180".
-func SplitAddress(listen string) (network, address string) {
+func splitAddress(listen string) (network, address string) {
 	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
 		return "unix", path
 	}
@@ -34,7 +34,7 @@ func SplitAddress(listen string) (network, address string) {
 // [ErrDaemonRunning]. A TCP address needs a token, also on the loopback
 // interface, where every user of the machine could connect.
 func Listen(listen, token string) (net.Listener, error) {
-	network, address := SplitAddress(listen)
+	network, address := splitAddress(listen)
 	if network == "tcp" {
 		if token == "" {
 			return nil, fmt.Errorf("admin on %s: over TCP the admin API needs a token: set token in [admin], or listen on a unix socket", address)

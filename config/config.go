@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/callsync/callsync/internal/spelling"
 )
 
 // A Config is one configuration file, with defaults filled in, relative paths
@@ -326,7 +328,7 @@ func checkType(s section, name string) {
 		s.problem("type", `is missing: type = "hubspot" or "salesforce"`)
 	case known != nil && !slices.Contains(known, name):
 		text := fmt.Sprintf("there is no connector %q", name)
-		if near := nearest(name, slices.Values(known)); near != "" {
+		if near := spelling.Nearest(name, known); near != "" {
 			text += fmt.Sprintf("; did you mean %q?", near)
 		}
 		s.problem("type", text)

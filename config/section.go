@@ -3,15 +3,15 @@ package config
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net"
 	"net/url"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/callsync/callsync/internal/spelling"
 )
 
 // A section is a table being read. Its methods read one key each, report what
@@ -60,14 +60,7 @@ func (s section) wrongType(key, want string, got any) {
 }
 
 // keys lists the keys of a table in which any key may stand.
-func (s section) keys() []string {
-	keys := make([]string, 0, len(s.m))
-	for k := range s.m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
+func (s section) keys() []string { return slices.Sorted(maps.Keys(s.m)) }
 
 // finish reports the keys nobody asked for.
 func (s section) finish() {
@@ -76,7 +69,7 @@ func (s section) finish() {
 			continue
 		}
 		text := "unknown key"
-		if near := nearest(k, maps.Keys(s.seen)); near != "" {
+		if near := spelling.Nearest(k, slices.Sorted(maps.Keys(s.seen))); near != "" {
 			text += fmt.Sprintf("; did you mean %s?", near)
 		}
 		s.d.report(s.at(k), text)
@@ -323,36 +316,4 @@ func kindOf(v any) string {
 	default:
 		return "a date or time"
 	}
-}
-
-// nearest is the known name that k is probably a misspelling of, or "".
-func nearest(k string, known iter.Seq[string]) string {
-	best, name := len(k)/3+2, ""
-	for c := range known {
-		if d := distance(strings.ToLower(k), c); d < best || (d == best && name != "" && c < name) {
-			best, name = d, c
-		}
-	}
-	return name
-}
-
-// distance is the Levenshtein distance of two short strings, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/internal/spelling"
 )
 
 // An Error is something wrong at one place of a mapping file, found while it
@@ -66,7 +67,7 @@ func (es Errors) Unwrap() []error {
 
 // didYouMean suggests the known name nearest to a mistyped one, or "".
 func didYouMean(name string, known []string) string {
-	if best := nearest(name, known); best != "" {
+	if best := spelling.Nearest(name, known); best != "" {
 		return fmt.Sprintf("did you mean %s?", best)
 	}
 	return ""
@@ -79,45 +80,4 @@ func suggest(name string, known []string, introduction string) string {
 		return hint
 	}
 	return introduction + " " + truncate(strings.Join(known, ", "), 200, "…")
-}
-
-// nearest returns the known name that is at most about a third of its letters
-// away from name, or "". Of equally near ones the first wins.
-func nearest(name string, known []string) string {
-	best, bestDistance := "", len([]rune(name))/3+2
-	for _, k := range known {
-		d := editDistance(strings.ToLower(name), strings.ToLower(k))
-		if d < bestDistance && d < len([]rune(k)) {
-			best, bestDistance = k, d
-		}
-	}
-	return best
-}
-
-// editDistance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b.
-func editDistance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	if len(x) > 64 || len(y) > 64 {
-		return 64
-	}
-	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(x); i++ {
-		row[0] = i
-		for j := 1; j <= len(y); j++ {
-			cost := 1
-			if x[i-1] == y[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(y)]
 }
