@@ -119,11 +119,19 @@ func (p *Portal) link(ctx context.Context, k pairKind, pairs []pair, fail func([
 		half := len(pairs) / 2
 		p.link(ctx, k, pairs[:half], fail)
 		p.link(ctx, k, pairs[half:], fail)
+	case k.unlink && crm.KindOf(err) == crm.Gone: // with an end of it
 	case err != nil:
 		fail(pairs, err)
-	case len(a.Errors) > 0:
-		f := a.Errors[0].unfold()
-		fail(a.failed(pairs), describe(k.op(), statusOf(f.Category), f, nil))
+	default:
+		for _, f := range a.Errors {
+			f = f.unfold()
+			e := describe(k.op(), statusOf(f.Category), f, nil)
+			if k.unlink && e.Kind == crm.Gone {
+				continue
+			}
+			fail(a.failed(pairs), e)
+			return
+		}
 	}
 }
 

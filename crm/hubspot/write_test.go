@@ -410,6 +410,24 @@ func TestWriteLinkToMissing(t *testing.T) {
 	}
 }
 
+// What is gone is linked to nothing, however HubSpot says so.
+func TestWriteUnlinkFromMissing(t *testing.T) {
+	for status, body := range map[int]string{
+		404: `{"status":"error","category":"OBJECT_NOT_FOUND","message":"no such contact","correlationId":"c"}`,
+		207: `{"status":"COMPLETE","results":[],"numErrors":1,"errors":[{"status":"error","category":"OBJECT_NOT_FOUND","message":"no such contact"}]}`,
+	} {
+		p := open(t)
+		ann := p.make("contacts", map[string]string{"email": "ann@example.com"})
+		bob := p.make("contacts", map[string]string{"email": "bob@example.com"})
+		id := p.write(call(1, ann))[0]
+		p.fault(sandbox.Fault{Method: "POST", Path: "*/batch/archive", Status: status, Body: body, ContentType: "application/json"})
+		p.write(crm.Change{
+			Op: crm.Update, Object: "calls", ID: id,
+			Link: []crm.Ref{{Object: "contacts", ID: bob}}, Unlink: []crm.Ref{{Object: "contacts", ID: ann}},
+		})
+	}
+}
+
 // A request whose answer is lost is never repeated here: the journal decides.
 func TestWriteLostAnswer(t *testing.T) {
 	for _, f := range []sandbox.Fault{
