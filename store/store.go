@@ -415,7 +415,7 @@ type Work struct {
 
 // An Update is what a round decided or did. Nil and empty parts change nothing.
 type Update struct {
-	States     map[string]State    // by callID; see below
+	States     map[string]State    // by callID; each meets newer wishes as [State.Merge] says
 	Records    map[string][]Record // by callID: replaced by key
 	Forget     map[string][]string // by callID: record keys to drop, before Records are written
 	Identities map[string]Identity // by identity key; a zero Identity drops it
@@ -427,10 +427,10 @@ type Update struct {
 	Moved map[crm.Ref]crm.Ref
 }
 
-// State updates meet newer wishes: when a delivery or request raised Wanted
-// after the State was loaded, the store keeps the raised Wanted, its Next, Lane,
-// Force, Recreate and Redo, and status Pending, and takes the rest from the update.
-// This is [State.Merge], for implementations to share.
+// Merge is a state update meeting newer wishes. When a delivery or request raised
+// Wanted after s was loaded, the raised Wanted stays, with its Next, Lane, Force,
+// Recreate and Redo, and status Pending; all else is s. It is for implementations
+// of [Queue.Apply] to share.
 func (s State) Merge(current State) State {
 	if current.Wanted <= s.Wanted {
 		return s
