@@ -62,82 +62,105 @@ var errFiles = usageError{errSilent}
 // check goes on as far as it makes sense. What it found is in the answer, also
 // when there is an error.
 func (c *checkCmd) check(ctx context.Context, a *app) ([]checked, error) {
-	found := []checked{}
-	add := func(what string, ok bool, text string) {
-		found = append(found, checked{what, crm.Finding{Name: what, OK: ok, Text: text}})
+	k := &checkup{found: []checked{}}
+	cfg, err := k.configuration(a, c.Offline)
+	if err == nil {
+		err = k.mappings(cfg)
 	}
-	load := func() (*config.Config, error) { return a.config() }
-	if c.Offline {
+	if err != nil || c.Offline {
+		return k.found, err
+	}
+	if c.Alert {
+		k.found = append(k.found, testAlerts(ctx, cfg.Alerts)...)
+	}
+	return k.found, k.accounts(ctx, a, cfg, c.Live)
+}
+
+// A checkup is a check under way.
+type checkup struct{ found []checked }
+
+func (k *checkup) add(what string, ok bool, text string) {
+	k.found = append(k.found, checked{what, crm.Finding{Name: what, OK: ok, Text: text}})
+}
+
+func (k *checkup) configuration(a *app, offline bool) (*config.Config, error) {
+	load := a.config
+	if offline {
 		load = func() (*config.Config, error) { cfg, _, err := a.offlineConfig(); return cfg, err }
 	}
 	cfg, err := load()
 	if err != nil {
-		add("configuration", false, err.Error())
-		return found, errFiles
+		k.add("configuration", false, err.Error())
+		return nil, errFiles
 	}
-	add("configuration", true, cfg.File+" is in order")
+	k.add("configuration", true, cfg.File+" is in order")
 	for _, w := range cfg.Warnings {
-		add("configuration", true, "warning: "+w)
+		k.add("configuration", true, "warning: "+w)
 	}
+	return cfg, nil
+}
+
+// mappings compiles the mapping files and runs their tests.
+func (k *checkup) mappings(cfg *config.Config) error {
 	broken := false
 	for _, name := range cfg.Names() {
 		m, err := loadMapping(cfg.Destinations[name])
 		if err != nil {
 			broken = true
-			add("mapping", false, err.Error())
+			k.add("mapping", false, err.Error())
 			continue
 		}
-		add("mapping", true, fmt.Sprintf("%s is in order, version %s", m.Name(), m.Version()))
+		k.add("mapping", true, fmt.Sprintf("%s is in order, version %s", m.Name(), m.Version()))
 		for _, w := range m.Warnings() {
-			add("mapping", true, "warning: "+w.String())
+			k.add("mapping", true, "warning: "+w.String())
 		}
 		tested, err := testMapping(cfg.Destinations[name], m)
 		if err != nil {
-			return found, err
+			return err
 		}
-		found = append(found, tested...)
+		k.found = append(k.found, tested...)
 	}
-	switch {
-	case broken:
-		return found, errFiles
-	case c.Offline:
-		return found, nil
+	if broken {
+		return errFiles
 	}
-	if c.Alert {
-		found = append(found, testAlerts(ctx, cfg.Alerts)...)
-	}
+	return nil
+}
+
+// accounts asks the CRMs, by way of the daemon if there is one, and if live is
+// wanted, 11x.
+func (k *checkup) accounts(ctx context.Context, a *app, cfg *config.Config, live bool) error {
 	s, err := a.connect(ctx, true)
 	if err != nil {
-		return found, err
+		return err
 	}
 	defer s.close()
 	if s.daemon {
 		status, err := s.Status(ctx)
 		if err != nil {
-			return found, err
+			return err
 		}
 		for _, table := range status.Stale {
-			add("daemon", false, table+": the daemon runs with something else, and what follows is about that; restart it, or `callsync reload` for keys and alerts")
+			k.add("daemon", false, table+": the daemon runs with something else, and what follows is about that; restart it, or `callsync reload` for keys and alerts")
 		}
 	}
-	if c.Live {
-		found = append(found, checkJulian(ctx, cfg, s)...)
+	if live {
+		k.found = append(k.found, checkJulian(ctx, cfg, s)...)
 	}
 	for _, name := range cfg.Names() {
-		answer, err := s.Check(ctx, name, admin.CheckRequest{Probe: c.Live})
+		answer, err := s.Check(ctx, name, admin.CheckRequest{Probe: live})
 		if err != nil {
 			text := err.Error()
 			if hint := hintOf(err); hint != "" {
 				text += "; " + hint
 			}
-			add(name, false, text)
+			k.add(name, false, text)
 			continue
 		}
 		for _, f := range answer.Findings {
-			found = append(found, checked{name, f})
+			k.found = append(k.found, checked{name, f})
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // testsFolder is where the tests of a mapping file are, beside it.
