@@ -3,11 +3,13 @@ package sync_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
 
+	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/store"
 )
 
@@ -24,7 +26,7 @@ func TestDamagedCallStopsNoOther(t *testing.T) {
 			w.deliver(call(id, "phoneNumber", bob, "callResult", result("fine")))
 		}
 		w.stop()
-		w.damage(1)
+		w.damage("body", func(k []byte) bool { return bytes.Equal(k, []byte{0, 0, 0, 0, 0, 0, 0, 1}) })
 		w.start()
 		if err := w.loop.Unpause(w.t.Context()); err != nil {
 			t.Fatal(err)
@@ -52,8 +54,30 @@ func TestDamagedCallStopsNoOther(t *testing.T) {
 	})
 }
 
-// damage makes the body unreadable that a delivery brought, by its number.
-func (w *world) damage(seq byte) {
+// Who a number belongs to is asked again when the journal's note of it has decayed,
+// and what was applied to them compared; nobody is created twice.
+func TestDamagedPersonStopsNoOther(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "first", "Ann", "score", "1", "callResult", result("x")))
+		w.settle()
+		w.stop()
+		w.damage("identity", func([]byte) bool { return true })
+		w.damage("person", func([]byte) bool { return true })
+		w.start()
+		w.deliver(call("c2", "phoneNumber", ann, "first", "Ann", "score", "2", "callResult", result("y")))
+		w.deliver(call("c3", "phoneNumber", bob, "callResult", result("z")))
+		time.Sleep(time.Hour)
+		for _, id := range []string{"c1", "c2", "c3"} {
+			w.wantStatus(id, store.Synced)
+		}
+		people := w.wantLive("contacts", 2)
+		i := slices.IndexFunc(people, func(ref crm.Ref) bool { return w.crm.props(ref)["phone"] == ann })
+		w.wantProp(people[i], "score", "2")
+	})
+}
+
+// damage makes values of a bucket unreadable.
+func (w *world) damage(bucket string, which func(k []byte) bool) {
 	w.t.Helper()
 	if err := w.journal.Close(); err != nil {
 		w.t.Fatal(err)
@@ -63,10 +87,18 @@ func (w *world) damage(seq byte) {
 		w.t.Fatal(err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		b, k := tx.Bucket([]byte("body")), []byte{0, 0, 0, 0, 0, 0, 0, seq}
-		torn := bytes.Clone(b.Get(k))
-		torn[len(torn)/2] ^= 0x55
-		return b.Put(k, torn)
+		torn := map[string][]byte{}
+		err := tx.Bucket([]byte(bucket)).ForEach(func(k, value []byte) error {
+			if which(k) {
+				torn[string(k)] = bytes.Clone(value)
+			}
+			return nil
+		})
+		for k, value := range torn {
+			value[0] = 77
+			err = errors.Join(err, tx.Bucket([]byte(bucket)).Put([]byte(k), value))
+		}
+		return err
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		w.t.Fatal(err)

@@ -175,9 +175,14 @@ func ownerKey(destination string, ref crm.Ref, k string) key {
 // by person in step. A zero identity drops it.
 func (t *tx) putIdentity(destination, k string, i store.Identity) error {
 	identities, owners := t.Bucket(identityBucket), t.Bucket(ownerBucket)
-	var old store.Identity
-	if _, err := load(identities, identityKey(destination, k), &old); err != nil {
+	old, _, damaged, err := recall[store.Identity](identities, identityKey(destination, k))
+	if err != nil {
 		return err
+	}
+	if damaged { // whom it named is looked for
+		if err := t.unfileAt(ownerBucket, key{}.text(destination), append(key{0, textEnd}, key{}.text(k)...)); err != nil {
+			return err
+		}
 	}
 	if !old.Ref.IsZero() && old.Ref != i.Ref {
 		if err := owners.Delete(ownerKey(destination, old.Ref, k)); err != nil {
@@ -237,12 +242,11 @@ func destinationOf(moved map[crm.Ref]crm.Ref, ref crm.Ref) crm.Ref {
 // movePerson leaves a note of where old went.
 func (t *tx) movePerson(destination string, old, next crm.Ref) error {
 	people := t.Bucket(personBucket)
-	var a, b store.Person
-	had, err := load(people, personKey(destination, old), &a)
+	a, had, _, err := recall[store.Person](people, personKey(destination, old))
 	if err != nil {
 		return err
 	}
-	known, err := load(people, personKey(destination, next), &b)
+	b, known, _, err := recall[store.Person](people, personKey(destination, next))
 	if err != nil {
 		return err
 	}
@@ -281,8 +285,7 @@ func (t *tx) moveIdentities(destination string, old, next crm.Ref) error {
 		return err
 	}
 	for _, k := range keys {
-		var i store.Identity
-		ok, err := load(t.Bucket(identityBucket), identityKey(destination, k), &i)
+		i, ok, _, err := recall[store.Identity](t.Bucket(identityBucket), identityKey(destination, k))
 		if err != nil {
 			return err
 		}

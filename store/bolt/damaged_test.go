@@ -234,3 +234,40 @@ func TestDeliveryFromTheFuture(t *testing.T) {
 		t.Errorf("%d deliveries are left, want the three from the future", left)
 	}
 }
+
+// An identity that cannot be read is none, and leaves nothing that leads to whom it
+// named once it is written anew. It can be erased by its key.
+func TestDamagedIdentity(t *testing.T) {
+	j := openTest(t, Options{})
+	jane, joe := crm.Ref{Object: "contacts", ID: "1"}, crm.Ref{Object: "contacts", ID: "2"}
+	set := func(k string, ref crm.Ref) {
+		t.Helper()
+		err := j.Apply(t.Context(), "hubspot", store.Update{Identities: map[string]store.Identity{k: {Ref: ref}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range []string{"email:a@example.com", "email:aa@example.com", "phone:+15550100"} {
+		set(k, jane)
+	}
+	damagedAt(t, j, identityBucket, identityKey("hubspot", "email:a@example.com"))
+	damagedAt(t, j, identityBucket, identityKey("hubspot", "phone:+15550100"))
+	found, err := j.Identities(t.Context(), "hubspot", []string{"email:a@example.com", "email:aa@example.com"})
+	if err != nil || len(found) != 1 || found["email:aa@example.com"].Ref != jane {
+		t.Errorf("found %v, %v", found, err)
+	}
+	set("email:a@example.com", joe)
+	n := 0
+	for i, err := range j.AllIdentities(t.Context()) {
+		if n++; err != nil || i.Key == "phone:+15550100" && !i.Ref.IsZero() {
+			t.Errorf("%+v, %v", i, err)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d identities are listed, want 3", n)
+	}
+	out, err := j.Erase(t.Context(), store.Erasure{Identities: map[string][]string{"hubspot": {"phone:+15550100"}}})
+	if err != nil || out.Identities != 1 {
+		t.Errorf("erased %+v, %v", out, err)
+	}
+}

@@ -13,11 +13,12 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
-// AllIdentities implements [store.Forgetter].
+// AllIdentities implements [store.Forgetter]. Of an entry that cannot be read, only
+// the key is listed: that is enough to erase it.
 func (j *Journal) AllIdentities(ctx context.Context) iter.Seq2[store.KnownIdentity, error] {
 	return forward(ctx, j, identityBucket, func(k keyReader, value []byte) (i store.KnownIdentity, err error) {
 		i.Destination, i.Key = k.text(), k.text()
-		return i, decodeRow(value, &i.Identity)
+		return i, legible(value, &i.Identity)
 	})
 }
 
@@ -25,8 +26,18 @@ func (j *Journal) AllIdentities(ctx context.Context) iter.Seq2[store.KnownIdenti
 func (j *Journal) AllPeople(ctx context.Context) iter.Seq2[store.KnownPerson, error] {
 	return forward(ctx, j, personBucket, func(k keyReader, value []byte) (p store.KnownPerson, err error) {
 		p.Destination, p.Ref.Object, p.Ref.ID = k.text(), k.text(), k.text()
-		return p, decodeRow(value, &p.Person)
+		return p, legible(value, &p.Person)
 	})
+}
+
+// legible decodes a row if it can be read.
+func legible[T any](value []byte, v *T) error {
+	err := decodeRow(value, v)
+	if errors.Is(err, store.ErrDamaged) {
+		*v = *new(T)
+		return nil
+	}
+	return err
 }
 
 // forward lists the rows of a bucket in the order of their keys, in pages that

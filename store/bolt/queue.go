@@ -131,13 +131,15 @@ func (j *Journal) Identities(ctx context.Context, destination string, keys []str
 	err := j.view(ctx, func(t reader) error {
 		b := t.Bucket(identityBucket)
 		for _, k := range keys {
-			var i store.Identity
-			ok, err := load(b, identityKey(destination, k), &i)
+			i, ok, damaged, err := recall[store.Identity](b, identityKey(destination, k))
 			if err != nil {
 				return err
 			}
 			if ok {
 				found[k] = i
+			}
+			if damaged {
+				j.log.Error("whom an email or a number belongs to can no longer be read; the CRM is asked again", "path", j.path, "destination", destination)
 			}
 		}
 		return nil
@@ -151,13 +153,15 @@ func (j *Journal) People(ctx context.Context, destination string, people []crm.R
 	err := j.view(ctx, func(t reader) error {
 		b := t.Bucket(personBucket)
 		for _, ref := range people {
-			var p store.Person
-			ok, err := load(b, personKey(destination, ref), &p)
+			p, ok, damaged, err := recall[store.Person](b, personKey(destination, ref))
 			if err != nil {
 				return err
 			}
 			if ok {
 				found[ref] = p
+			}
+			if damaged {
+				j.log.Error("what was applied to a person can no longer be read; it is compared with the CRM", "path", j.path, "destination", destination)
 			}
 		}
 		return nil

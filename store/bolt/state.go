@@ -17,6 +17,18 @@ func load(b interface{ Get([]byte) []byte }, k key, v any) (ok bool, err error) 
 	return true, decodeRow(value, v)
 }
 
+// recall is load for what the CRM can be asked again: who an email or a number
+// belongs to, and what stands with a person. A row that cannot be read counts as
+// none; damaged tells of it.
+func recall[T any](b interface{ Get([]byte) []byte }, k key) (v T, ok, damaged bool, err error) {
+	ok, err = load(b, k, &v)
+	if errors.Is(err, store.ErrDamaged) {
+		var none T
+		return none, false, true, nil
+	}
+	return v, ok, false, err
+}
+
 // growing returns a bucket whose new keys are mostly its last, as those that
 // begin with a number or a time are: its pages are filled up before they split.
 func (t *tx) growing(name []byte) *bucket {
@@ -109,11 +121,11 @@ func (t *tx) unfileState(place key, destination string) error {
 	return errors.Join(t.unfileAt(dueBucket, key{}.text(destination), place), t.unfileAt(unservedBucket, key{}.text(destination), place))
 }
 
-// unfileAt drops the entries of an index that begin with prefix and end with a place.
-func (t *tx) unfileAt(index []byte, prefix, place key) error {
+// unfileAt drops the entries of an index that begin with prefix and end with suffix.
+func (t *tx) unfileAt(index []byte, prefix, suffix key) error {
 	var old []key
 	err := eachWithPrefix(t.Tx.Bucket(index), prefix, func(k, _ []byte) error {
-		if bytes.HasSuffix(k, place) {
+		if bytes.HasSuffix(k, suffix) {
 			old = append(old, bytes.Clone(k))
 		}
 		return nil
