@@ -175,6 +175,7 @@ func (l *Loop) trouble(err error) {
 	if d := retryAfter(err); d > wait || d > 0 && !blocks(err) {
 		wait = d
 	}
+	wait = min(wait, farthest)
 	if blocks(err) {
 		wait = min(wait, maxQuota)
 	}

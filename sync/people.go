@@ -157,7 +157,9 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 // whose person is settled: those that lead to nobody, which it returns, are that
 // person's.
 func (r *round) learn(it *item, found []crm.Candidate) (unused []crm.Match) {
-	for _, m := range it.unknown() {
+	rules := it.unknown()
+	slices.SortStableFunc(rules, func(a, b crm.Match) int { return rank(b.Kind == crm.MatchID) - rank(a.Kind == crm.MatchID) })
+	for _, m := range rules {
 		hits := ofRule(found, m)
 		if len(hits) == 0 {
 			unused = append(unused, m)
@@ -165,6 +167,9 @@ func (r *round) learn(it *item, found []crm.Candidate) (unused []crm.Match) {
 		}
 		best := slices.MinFunc(hits, func(a, b crm.Candidate) int { return better(it.want.Person.Objects, a, b) })
 		r.setIdentity(identityKey(m), store.Identity{Ref: best.Ref, How: "found by " + label(m), At: r.now})
+		if m.Kind == crm.MatchID { // the CRM had no need to search by the other rules
+			return nil
+		}
 	}
 	return unused
 }

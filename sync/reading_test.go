@@ -213,3 +213,74 @@ func TestDeletedContactTakesNoRecordAlong(t *testing.T) {
 		w.wantLive("tasks", 1)
 	})
 }
+
+// However long a CRM asks to be left alone, it is looked at again within an hour.
+func TestLongRestIsLookedInto(t *testing.T) {
+	inWorld(t, func(w *world) {
+		left := 1
+		w.fault(func(op string) (error, bool) {
+			if left == 0 || op != "write" {
+				return nil, false
+			}
+			left--
+			return &crm.Error{Kind: crm.Transient, Op: op, Status: 503, RetryAfter: 72 * time.Hour}, false
+		})
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+		time.Sleep(2 * time.Hour)
+		w.wantStatus("c1", store.Synced)
+	})
+}
+
+// What an undo could not archive and a redo took up again is not archived later
+// because the mapping was edited.
+func TestRedoneIsNoLongerBeingArchived(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "task")))
+		w.settle()
+		w.faults("before")
+		if _, err := w.loop.Undo(w.t.Context(), "c1"); err != nil {
+			t.Fatal(err)
+		}
+		w.resync(store.Request{Redo: true}, "c1")
+		w.wantLive("tasks", 1)
+		w.version, w.bare = "m2", true
+		w.resync(store.Request{}, "c1")
+		w.wantLive("tasks", 1)
+	})
+}
+
+// A search that stops at a known id has not shown that the other values lead to
+// nobody.
+func TestKnownIDTeachesNothingElse(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.runOn(idCRM{w.crm})
+		w.idLater = true
+		jane, bobs := crm.Ref{Object: "contacts", ID: "900"}, crm.Ref{Object: "contacts", ID: "901"}
+		w.crm.records[jane] = &fakeRecord{props: map[string]string{"email": "jane@example.com", "phone": ann}}
+		w.crm.records[bobs] = &fakeRecord{props: map[string]string{"phone": bob}}
+		w.deliver(call("c1", "email", "jane@example.com", "callResult", result("x")))
+		w.settle()
+		w.deliver(call("c2", "email", "jane@example.com", "contactId", "901", "phoneNumber", bob, "callResult", result("x")))
+		w.settle()
+		w.deliver(call("c3", "phoneNumber", bob, "callResult", result("x")))
+		w.settle()
+		if got := w.state("c3").Person.Ref; got != bobs {
+			t.Errorf("Bob's number leads to %v", got)
+		}
+	})
+}
+
+// An idCRM looks for nobody else once it has found somebody by id.
+type idCRM struct{ *fakeCRM }
+
+func (c idCRM) FindPeople(ctx context.Context, queries []crm.PersonQuery) ([][]crm.Candidate, error) {
+	out, err := c.fakeCRM.FindPeople(ctx, queries)
+	for i, q := range queries {
+		for _, m := range q.Match {
+			if m.Kind == crm.MatchID && slices.ContainsFunc(out[i], func(f crm.Candidate) bool { return f.ID == m.Value }) {
+				out[i] = slices.DeleteFunc(out[i], func(f crm.Candidate) bool { return f.ID != m.Value })
+			}
+		}
+	}
+	return out, err
+}

@@ -156,10 +156,13 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 		gone := !j.row.Gone.IsZero() && j.want.Key != "" && j.item.recreates()
 		if doubtful(j) {
 			gone = present[j.row.Ref()].Gone
-			j.row.Retracted = false
 		}
-		if gone {
+		switch {
+		case gone:
 			j.startAnew()
+		case j.row.Retracted && doubtful(j): // and stands: it is wanted again
+			j.row.Retracted = false
+			r.setRecord(j.item, j.row)
 		}
 	}
 	return nil

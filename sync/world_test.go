@@ -38,6 +38,9 @@ type world struct {
 	remarkMode crm.WriteMode
 	// skip is why the mapping keeps every call out.
 	skip string
+	// bare leaves everything but the call activity out, idLater tries a known id
+	// after the email.
+	bare, idLater bool
 }
 
 // brittle is a journal whose process can be made to die: from then on nothing
@@ -243,6 +246,9 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 			p.Match = append(p.Match, m)
 		}
 	}
+	if m.w.idLater && len(p.Match) > 1 && p.Match[0].Kind == crm.MatchID {
+		p.Match[0], p.Match[1] = p.Match[1], p.Match[0]
+	}
 	p.Unlinked = text("unlinked") != ""
 	p.Key = text("phoneNumber")
 	if p.Key == "" {
@@ -268,6 +274,9 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 		rec.Links = []crm.Relation{{Object: "deals", Which: "open"}}
 	}
 	d.Records = append(d.Records, rec)
+	if m.w.bare {
+		return d, nil
+	}
 	for i, a := range c.Result.HumanActions {
 		d.Records = append(d.Records, crm.Record{
 			Key: fmt.Sprintf("%s#action/%d", c.CallID, i), Block: "action", Object: "tasks",
