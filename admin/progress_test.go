@@ -11,6 +11,8 @@ import (
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/julian"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/store/bolt"
 	"github.com/callsync/callsync/sync"
 )
 
@@ -103,5 +105,38 @@ func TestTotals(t *testing.T) {
 		if fmt.Sprint(have) != want {
 			t.Errorf("got  %v\nwant %s", have, want)
 		}
+	}
+}
+
+// A portioned journal notes the largest request it was handed.
+type portionedJournal struct {
+	*bolt.Journal
+	most int
+}
+
+func (p *portionedJournal) Request(ctx context.Context, destination string, ids []string, r store.Request) (int, error) {
+	p.most = max(p.most, len(ids))
+	return p.Journal.Request(ctx, destination, ids, r)
+}
+
+// Deliveries wait for a request of the journal: one never asks for very many calls,
+// each of which may have to be taken out of a bundle.
+func TestResyncLetsDeliveriesThrough(t *testing.T) {
+	w := newWorld(t)
+	var ids []string
+	for i := range 205 {
+		ids = append(ids, fmt.Sprint("call.", i))
+		w.deliver(t, ids[i], julian.Voicemail)
+	}
+	p := &portionedJournal{Journal: w.journal}
+	w.server.Journal = p
+	for _, sel := range []admin.Selection{{IDs: ids}, {}} {
+		a, err := admin.InProcess(w.server).Resync(t.Context(), admin.ResyncRequest{Selection: sel})
+		if err != nil || a.Calls != 205 || a.Requested["hubspot"] != 205 {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+	if p.most > 100 {
+		t.Errorf("%d calls were asked for at once", p.most)
 	}
 }

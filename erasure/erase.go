@@ -32,9 +32,13 @@ type CRMReceipt struct {
 // there.
 var ErrLater = errors.New("it cannot be erased yet")
 
-// portion is how many calls one transaction of the journal erases, and how many
-// records one request of a CRM's.
-const portion = 100
+const (
+	// portion is how many calls one transaction of the journal erases, and how many
+	// records one request of a CRM's.
+	portion = 100
+	// rejectedPortion is the same for rejected deliveries, which take less.
+	rejectedPortion = 500
+)
 
 // FromJournal erases what was found from the journal. Broken off, it can be
 // begun anew with another Find.
@@ -47,8 +51,15 @@ func (f *Finding) FromJournal(ctx context.Context, j store.Forgetter) (store.Era
 		}
 		sum.Add(e)
 	}
+	for rejected := range slices.Chunk(f.Rejected, rejectedPortion) {
+		e, err := j.Erase(ctx, store.Erasure{Deliveries: rejected})
+		if err != nil {
+			return sum, err
+		}
+		sum.Add(e)
+	}
 	// The people last: they lead to the calls.
-	e, err := j.Erase(ctx, store.Erasure{Deliveries: f.Rejected, People: f.People, Identities: f.Identities, Kept: f.kept})
+	e, err := j.Erase(ctx, store.Erasure{People: f.People, Identities: f.Identities, Kept: f.kept})
 	sum.Add(e)
 	return sum, err
 }

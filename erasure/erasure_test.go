@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -376,4 +377,39 @@ type eraser struct {
 func (e *eraser) Erase(_ context.Context, people []crm.Ref) []crm.Result {
 	e.erased = append(e.erased, people...)
 	return make([]crm.Result, len(people))
+}
+
+// A portioned journal notes the largest erasure it was handed.
+type portionedJournal struct {
+	*world
+	most int
+}
+
+func (p *portionedJournal) Erase(ctx context.Context, e store.Erasure) (store.Erased, error) {
+	p.most = max(p.most, len(e.Calls)+len(e.Deliveries))
+	return p.world.Erase(ctx, e)
+}
+
+// Deliveries wait for each transaction, however often somebody was refused.
+func TestErasureLetsDeliveriesThrough(t *testing.T) {
+	w := open(t)
+	var refused sync.WaitGroup
+	for range 1200 {
+		refused.Go(func() {
+			body := []byte(`{"email":"jane@example.com"}`)
+			_, err := w.Deliver(t.Context(), store.Delivery{At: start, Status: 400, Verdict: store.Rejected, Size: len(body), Body: body})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	refused.Wait()
+	p := &portionedJournal{world: w}
+	out, err := w.find(Subject{Email: "jane@example.com"}).FromJournal(t.Context(), p)
+	if err != nil || out.Deliveries != 1200 || out.Bodies != 1200 {
+		t.Errorf("erased %+v, %v", out, err)
+	}
+	if p.most > 500 {
+		t.Errorf("%d rows were erased at once", p.most)
+	}
 }
