@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +35,14 @@ import (
 // programs are what tests can run as processes of their own, by name.
 var programs = map[string]func(){"callsync": main, "callsync-await": awaitOutput}
 
-func TestMain(m *testing.M) { testscript.Main(m, programs) }
+// TestMain has more tests run at once than there are processors, unless -parallel
+// says otherwise: most of their time they wait for other processes.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, programs)
+}
 
 // testKey is the webhook key in the tests' configurations.
 const testKey = "test-key"
