@@ -36,11 +36,16 @@ func describe(op string, status int, f refusal, sent []byte) *crm.Error {
 		scopes = append(scopes, words.token(s))
 	}
 	e.Hint = hint(e, strings.Join(unique(scopes), ", "))
+	if f.foreign() && status >= 400 && status < 500 && e.Kind == crm.Transient {
+		e.Hint = "the answer is not HubSpot's: something in between may have answered in its place"
+	}
 	return e
 }
 
 func kindOf(status int, f refusal) crm.ErrorKind {
 	switch {
+	case f.foreign() && status != http.StatusUnauthorized && !tooLarge(status):
+		return crm.Transient
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, f.Category == "MISSING_SCOPES",
 		strings.HasSuffix(f.Category, "_AUTHENTICATION"):
 		return crm.Credential
@@ -60,6 +65,12 @@ func kindOf(status int, f refusal) crm.ErrorKind {
 	default:
 		return crm.Permanent
 	}
+}
+
+// tooLarge reports whether a request was refused for its size, which a gateway may
+// do in its own words.
+func tooLarge(status int) bool {
+	return status == http.StatusRequestEntityTooLarge || status == http.StatusRequestURITooLong || status == http.StatusRequestHeaderFieldsTooLarge
 }
 
 // statusOf gives a multi-status entry the HTTP status that it would have

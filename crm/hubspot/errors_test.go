@@ -46,6 +46,24 @@ func TestErrors(t *testing.T) {
 			want: crm.Error{Kind: crm.Transient, Status: 504, Message: "Gateway Timeout"},
 		},
 		{
+			name: "somebody else's 403", status: 403, body: "<html>blocked</html>",
+			want: crm.Error{Kind: crm.Transient, Status: 403, Message: "Forbidden"},
+			hint: "not HubSpot's",
+		},
+		{
+			name: "somebody else's 404", status: 404, body: `{"reason":"no route"}`,
+			want: crm.Error{Kind: crm.Transient, Status: 404, Message: "Not Found"},
+			hint: "not HubSpot's",
+		},
+		{
+			name: "too large for a gateway", status: 413, body: "<html>",
+			want: crm.Error{Kind: crm.Permanent, Status: 413, Message: "Request Entity Too Large"},
+		},
+		{
+			name: "no token, without words", status: 401, body: "",
+			want: crm.Error{Kind: crm.Credential, Status: 401, Message: "Unauthorized"},
+		},
+		{
 			name: "expired", status: 401, body: `{"status":"error","message":"The OAuth token used to make this call expired 2 hours ago.","correlationId":"c-1","category":"EXPIRED_AUTHENTICATION"}`,
 			want: crm.Error{Kind: crm.Credential, Status: 401, Code: "EXPIRED_AUTHENTICATION", RequestID: "c-1", Message: "The OAuth token used to make this call expired 2 hours ago."},
 			hint: "expired",

@@ -88,6 +88,11 @@ func parseRefusal(a *answer) refusal {
 	return f.unfold()
 }
 
+// foreign reports whether nothing of a refusal is in HubSpot's form.
+func (f refusal) foreign() bool {
+	return f.Message == "" && f.Category == "" && f.CorrelationID == "" && f.ErrorType == "" && len(f.Errors) == 0
+}
+
 // unfold takes the details out of the message, where HubSpot puts them as JSON
 // when property values are refused.
 func (f refusal) unfold() refusal {

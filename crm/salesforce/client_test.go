@@ -75,6 +75,10 @@ func TestErrorsAreTyped(t *testing.T) {
 		{sandbox.Fault{Status: 403, Kind: "API_DISABLED_FOR_ORG"}, crm.Credential, "API_DISABLED_FOR_ORG", 0},
 		{sandbox.Fault{Status: 400, Kind: "INSUFFICIENT_ACCESS_OR_READONLY"}, crm.Permanent, "INSUFFICIENT_ACCESS_OR_READONLY", 0},
 		{sandbox.Fault{Status: 301, Body: "moved"}, crm.Transient, "", 0},
+		{sandbox.Fault{Status: 400, Body: "<html>"}, crm.Transient, "", 0}, // not the org's words
+		{sandbox.Fault{Status: 403, Body: "<html>"}, crm.Transient, "", 0},
+		{sandbox.Fault{Status: 404, Body: "<html>"}, crm.Transient, "", 0},
+		{sandbox.Fault{Status: 414, Body: "<html>"}, crm.Permanent, "", 0},
 		{sandbox.Fault{Reset: true}, crm.Transient, "", 0},
 	} {
 		tc.fault.Operation = "query"
@@ -91,6 +95,28 @@ func TestErrorsAreTyped(t *testing.T) {
 			t.Errorf("%s: no hint", tc.code)
 		}
 		w.sim.RemoveFault(id)
+	}
+}
+
+// An answer of something in between does not make an org lack an object: people
+// kept in it would not be found, and made anew.
+func TestNoOtherAnswerMakesAnObjectAbsent(t *testing.T) {
+	w := ready(t)
+	lead := w.add("Lead", map[string]any{"LastName": "L", "Company": "C", "Email": "jane@example.com"})
+	w.caughtUp()
+	d := w.open(func(*crm.Settings) {})
+	id, err := w.sim.AddFault(sandbox.Fault{Path: "*/sobjects/Lead/describe", Status: 404, Body: "<html>", ContentType: "text/html"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := []crm.PersonQuery{byEmail("jane@example.com")}
+	if _, err := d.FindPeople(w.ctx(), q); asError(t, err).Kind != crm.Transient {
+		t.Errorf("%v, want Transient", err)
+	}
+	w.sim.RemoveFault(id)
+	found, err := d.FindPeople(w.ctx(), q)
+	if err != nil || len(found[0]) != 1 || found[0][0].ID != lead {
+		t.Errorf("found %+v, %v", found, err)
 	}
 }
 

@@ -148,7 +148,7 @@ func (c *catalog) describe(ctx context.Context, object string) (*description, er
 	}
 	err := c.client.get(ctx, "describe "+object, c.client.data("sobjects/"+d.table+"/describe"), &body)
 	var e *crm.Error
-	if errors.As(err, &e) && e.Status == http.StatusNotFound {
+	if errors.As(err, &e) && e.Status == http.StatusNotFound && e.Code != "" {
 		d.absent = true
 	} else if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func noObject(object string) error {
 // isAbsent reports whether err says that the org lacks an object.
 func isAbsent(err error) bool {
 	var e *crm.Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
+	return errors.As(err, &e) && e.Status == http.StatusNotFound && e.Code != ""
 }
 
 // validName reports whether s may stand in a path or a statement as the name of
