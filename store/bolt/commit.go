@@ -228,6 +228,9 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 	id := b.ID()
 	if err := contain(func() error { return j.opts.commit(b) }); err != nil {
 		j.assess(id, errors.Is(err, store.ErrDamaged))
+		if j.doubt != nil {
+			j.doubt.touched = t.touched
+		}
 		return -1, unavailable(errors.Join(err, j.resolveDoubt()))
 	}
 	for destination := range t.woken {
@@ -281,6 +284,7 @@ type doubt struct {
 	wipe     bool  // there is a head to be wiped out
 	head     int64 // its offset in bytes
 	size     int
+	touched  touched // what was to be seen until the doubt is over, and is undone then
 }
 
 // assess finds out how far the failed commit with this transaction id got.
@@ -319,6 +323,9 @@ func (j *Journal) resolveDoubt() error {
 	defer j.open.Unlock()
 	if err := j.reopen(d.panicked); err != nil {
 		return err
+	}
+	if j.tail != nil {
+		j.tail.note(d.touched)
 	}
 	j.doubt = nil
 	return nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +121,49 @@ func deliverTest(t *testing.T, j *Journal, id string) {
 	t.Helper()
 	if _, err := j.Deliver(t.Context(), testDelivery(id, []byte(`{"callId":"`+id+`"}`))); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a compaction copied while a failed write was still to be seen is copied again
+// once that is undone.
+func TestCompactDuringDoubt(t *testing.T) {
+	d := &disk{}
+	path := filepath.Join(t.TempDir(), "callsync.db")
+	j := openPath(t, path, Options{commit: d.commit})
+	deliver(t, j, "before")
+	c := &compaction{journal: j, path: path + compactSuffix, replaces: path, notes: &tail{keys: touched{}}}
+	if err := c.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.cleanUp()
+	if err := j.update(t.Context(), func(*tx) error { j.tail = c.notes; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.copyAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	readOnly, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readOnly.Close()
+	writable := j.file
+	j.file = readOnly // so that the failed write cannot be undone
+	d.set(failLate)
+	if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("answered %v, want ErrUnavailable", err)
+	}
+	if err := c.catchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.set(nil)
+	j.file = writable
+	deliver(t, j, "after")
+	if err := j.alone(t.Context(), c.swap); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := callIDs(t, j), []string{"after", "before"}; !slices.Equal(got, want) {
+		t.Errorf("the compacted journal has %v, want %v", got, want)
 	}
 }
