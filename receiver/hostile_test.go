@@ -275,7 +275,7 @@ func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- receiver.Serve(ctx, receiver.NewServer(h, receiver.Timeouts{}, nil), l, receiver.Certificate{}, time.Minute)
+		done <- receiver.Serve(ctx, receiver.NewServer(h, receiver.Timeouts{}, nil), l, nil, time.Minute)
 	}()
 	url := "http://" + l.Addr().String()
 	w := dial(t, url)
@@ -314,7 +314,7 @@ func TestSenderHangsUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- receiver.Serve(ctx, receiver.NewServer(server, receiver.Timeouts{}, nil), l, receiver.Certificate{}, time.Minute)
+		done <- receiver.Serve(ctx, receiver.NewServer(server, receiver.Timeouts{}, nil), l, nil, time.Minute)
 	}()
 	w := dial(t, "http://"+l.Addr().String())
 	w.send(head("Content-Length: 14\r\n") + `{"callId":"c"}`)

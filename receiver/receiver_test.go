@@ -59,7 +59,7 @@ func serve(t testing.TB, in store.Inbox, o receiver.Options, timeouts receiver.T
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
-		done <- receiver.Serve(ctx, receiver.NewServer(h, timeouts, nil), l, receiver.Certificate{}, time.Minute)
+		done <- receiver.Serve(ctx, receiver.NewServer(h, timeouts, nil), l, nil, time.Minute)
 	}()
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()

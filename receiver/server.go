@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -68,16 +69,12 @@ func NewServer(h http.Handler, t Timeouts, log *slog.Logger) *http.Server {
 }
 
 // Serve serves on l until ctx ends, then takes no new requests and waits up to
-// grace for those under way. With a certificate it speaks TLS, and takes up a
-// renewed certificate by itself. The error is nil after an orderly end.
-func Serve(ctx context.Context, s *http.Server, l net.Listener, c Certificate, grace time.Duration) error {
+// grace for those under way. It speaks TLS by secure, see [Certificate.Config],
+// and plain HTTP when that is nil. The error is nil after an orderly end.
+func Serve(ctx context.Context, s *http.Server, l net.Listener, secure *tls.Config, grace time.Duration) error {
 	serve := func() error { return s.Serve(l) }
-	if c != (Certificate{}) {
-		config, err := c.config()
-		if err != nil {
-			return errors.Join(err, l.Close())
-		}
-		s.TLSConfig = config
+	if secure != nil {
+		s.TLSConfig = secure
 		serve = func() error { return s.ServeTLS(l, "", "") }
 	}
 	done := make(chan error, 1)

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"crypto/tls"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -27,11 +28,15 @@ type keeper struct {
 	checked  time.Time
 }
 
-// config loads the certificate and returns settings for TLS 1.2 and later.
-func (c Certificate) config() (*tls.Config, error) {
+// Config loads the certificate and returns settings for TLS 1.2 and later that
+// take up a renewed one by themselves; nil for the zero value.
+func (c Certificate) Config() (*tls.Config, error) {
+	if c == (Certificate{}) {
+		return nil, nil
+	}
 	k := &keeper{files: c}
 	if err := k.load(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the TLS certificate %s with the key %s cannot be used: %w", c.CertFile, c.KeyFile, err)
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

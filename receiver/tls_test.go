@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -67,7 +68,11 @@ func TestServeTLS(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	server := NewServer(New(nil, Options{}), Timeouts{}, nil)
-	go func() { done <- Serve(ctx, server, l, c, time.Minute) }()
+	secure, err := c.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- Serve(ctx, server, l, secure, time.Minute) }()
 
 	pool := x509.NewCertPool()
 	pemCert, err := os.ReadFile(c.CertFile)
@@ -96,16 +101,18 @@ func TestServeTLS(t *testing.T) {
 	}
 }
 
-func TestServeTLSWithoutFiles(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+func TestCertificateThatCannotBeUsed(t *testing.T) {
+	missing, swapped := files(t), files(t)
+	issue(t, swapped, 1, time.Now())
+	swapped.CertFile, swapped.KeyFile = swapped.KeyFile, swapped.CertFile
+	for _, c := range []Certificate{missing, swapped} {
+		secure, err := c.Config()
+		if err == nil || secure != nil || !strings.Contains(err.Error(), c.CertFile) || !strings.Contains(err.Error(), c.KeyFile) {
+			t.Errorf("%v, %v: want an error that names both files", secure, err)
+		}
 	}
-	if err := Serve(t.Context(), NewServer(nil, Timeouts{}, nil), l, files(t), time.Minute); err == nil {
-		t.Error("served without a certificate")
-	}
-	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
-		t.Error("the listener is still open")
+	if secure, err := (Certificate{}).Config(); secure != nil || err != nil {
+		t.Errorf("no certificate: %v, %v", secure, err)
 	}
 }
 

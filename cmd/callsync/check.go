@@ -89,6 +89,9 @@ func (k *checkup) configuration(a *app, offline bool) (*config.Config, error) {
 		load = func() (*config.Config, error) { cfg, _, err := a.offlineConfig(); return cfg, err }
 	}
 	cfg, err := load()
+	if err == nil && !offline {
+		_, err = certificate(cfg.Receiver)
+	}
 	if err != nil {
 		k.add("configuration", false, err.Error())
 		return nil, errFiles

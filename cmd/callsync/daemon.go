@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,10 @@ func start(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *daemon
 			_ = undo[i]()
 		}
 	}()
+	secure, err := certificate(cfg.Receiver)
+	if err != nil {
+		return nil, err
+	}
 	// The socket first: it tells a second daemon more than the locked journal.
 	adminListener, err := admin.Listen(cfg.Admin.Listen, cfg.Admin.Token.Reveal())
 	if err != nil {
@@ -119,7 +124,7 @@ func start(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *daemon
 		}
 	}
 	ctx, d.stop = context.WithCancel(ctx)
-	go d.run(ctx, cfg, log, running{journal, metrics, webhook, adminListener})
+	go d.run(ctx, cfg, log, running{journal, metrics, webhook, secure, adminListener})
 	log.Info("taking deliveries", "url", d.Webhook)
 	log.Info("admin API", "listen", d.Admin)
 	return d, nil
@@ -130,6 +135,7 @@ type running struct {
 	journal store.Journal
 	metrics *admin.Metrics
 	webhook net.Listener
+	secure  *tls.Config // of webhook; nil for plain HTTP
 	admin   net.Listener
 }
 
@@ -141,7 +147,7 @@ func (d *daemon) run(ctx context.Context, cfg *config.Config, log *slog.Logger, 
 	go func() { adminDone <- serveAdmin(adminCtx, cfg.Admin, r.admin, d.parts.api, log) }()
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.receive(ctx, cfg.Receiver, log, r.webhook) })
+	g.Go(func() error { return d.receive(ctx, cfg.Receiver, log, r.webhook, r.secure) })
 	for _, dest := range d.parts.destinations {
 		g.Go(func() error { return dest.loop.Run(ctx) })
 		g.Go(func() error { dest.greet(ctx, log); return nil })
@@ -174,12 +180,21 @@ func newReceiver(c config.Receiver, inbox store.Inbox, metrics *admin.Metrics, l
 	})
 }
 
-func (d *daemon) receive(ctx context.Context, c config.Receiver, log *slog.Logger, l net.Listener) error {
+func (d *daemon) receive(ctx context.Context, c config.Receiver, log *slog.Logger, l net.Listener, secure *tls.Config) error {
 	s := receiver.NewServer(d.receiver, receiver.Timeouts{Header: c.HeaderTimeout, Body: c.BodyTimeout, Idle: c.IdleTimeout}, log)
-	if err := receiver.Serve(ctx, s, l, receiver.Certificate{CertFile: c.TLSCert, KeyFile: c.TLSKey}, receiverGrace); err != nil {
+	if err := receiver.Serve(ctx, s, l, secure, receiverGrace); err != nil {
 		return fmt.Errorf("receiver: %w", err)
 	}
 	return nil
+}
+
+// certificate loads the webhook's TLS certificate; nil when it has none.
+func certificate(c config.Receiver) (*tls.Config, error) {
+	secure, err := receiver.Certificate{CertFile: c.TLSCert, KeyFile: c.TLSKey}.Config()
+	if err != nil {
+		return nil, usagef("receiver: %w; correct tls_cert and tls_key in [receiver]", err)
+	}
+	return secure, nil
 }
 
 func revealed(secrets []config.Secret) []string {
@@ -196,7 +211,7 @@ func serveAdmin(ctx context.Context, c config.Admin, l net.Listener, api http.Ha
 	}
 	s := receiver.NewServer(api, receiver.Timeouts{}, log)
 	s.WriteTimeout = 10 * time.Minute // planning a long history
-	if err := receiver.Serve(ctx, s, l, receiver.Certificate{}, adminGrace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := receiver.Serve(ctx, s, l, nil, adminGrace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("admin: %w", err)
 	}
 	return nil

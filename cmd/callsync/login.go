@@ -93,7 +93,7 @@ func (c *loginCmd) ask(ctx context.Context, a *app, o *oauth2.Config) (*oauth2.T
 	serveCtx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() {
-		served <- receiver.Serve(serveCtx, receiver.NewServer(mux, receiver.Timeouts{}, nil), l, receiver.Certificate{}, time.Second)
+		served <- receiver.Serve(serveCtx, receiver.NewServer(mux, receiver.Timeouts{}, nil), l, nil, time.Second)
 	}()
 	defer func() {
 		stop()
