@@ -13,7 +13,7 @@ import (
 func (p *Portal) classify(op string, a *answer, f refusal, sent []byte) *crm.Error {
 	e := describe(op, a.status, f, sent)
 	e.RequestID = newRedactor(sent).token(cmp.Or(f.CorrelationID, a.header.Get("X-HubSpot-Correlation-Id")))
-	e.RetryAfter = retryAfter(a.header)
+	e.RetryAfter = retryAfter(a.header, p.now())
 	if e.Kind == crm.Quota {
 		e.RetryAfter = p.pace.quotaWait(a.header)
 	}

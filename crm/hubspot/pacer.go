@@ -282,7 +282,7 @@ func (p *pacer) refused(r request, a *answer) {
 	case r.search:
 		b = p.find
 	}
-	if d := retryAfter(a.header); d > 0 {
+	if d := retryAfter(a.header, now); d > 0 {
 		wait = d
 	}
 	b.pause(now.Add(wait))
@@ -342,7 +342,7 @@ func (p *pacer) reset() time.Time {
 }
 
 func (p *pacer) untilReset(h http.Header) time.Duration {
-	if d := retryAfter(h); d > 0 {
+	if d := retryAfter(h, p.now()); d > 0 {
 		return d
 	}
 	return p.reset().Sub(p.now())
@@ -384,13 +384,13 @@ func number(h http.Header, name string) int64 {
 }
 
 // retryAfter reads the header in either of its forms: seconds or a date.
-func retryAfter(h http.Header) time.Duration {
+func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if s, err := strconv.ParseFloat(v, 64); err == nil && s > 0 && s < 1e6 {
 		return time.Duration(s * float64(time.Second))
 	}
 	if t, err := http.ParseTime(v); err == nil {
-		return time.Until(t)
+		return t.Sub(now)
 	}
 	return 0
 }
