@@ -177,7 +177,7 @@ func (r *Rolodex) Read(ctx context.Context, refs []crm.Ref, _ []string) ([]crm.S
 		var c card
 		err := r.do(ctx, ref.Object+" read", http.MethodGet, path(ref), nil, &c)
 		switch {
-		case crm.KindOf(err) == crm.Gone && err != nil:
+		case crm.KindOf(err) == crm.Gone:
 			answers[i].Gone = true
 		case err != nil:
 			return nil, err

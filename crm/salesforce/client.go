@@ -85,7 +85,7 @@ func (c *client) send(ctx context.Context, q call, out any) error {
 		return err
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return &crm.Error{Kind: crm.Transient, Op: q.op, Message: "the answer is not the JSON expected"}
+		return notJSON(q.op, 0)
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (c *client) try(ctx context.Context, op string, token *oauth2.Token, run fu
 	case x.status < 200 || x.status > 299:
 		return refusal(op, x.status, x.header, x.body)
 	case err != nil:
-		return &crm.Error{Kind: crm.Transient, Op: op, Status: x.status, Message: "the answer is not the JSON expected"}
+		return notJSON(op, x.status)
 	}
 	return nil
 }

@@ -60,6 +60,15 @@ func unreachable(op string, err error) error {
 	return &crm.Error{Kind: crm.Transient, Op: op, Message: message, Err: err}
 }
 
+// notJSON is the error of an answer within 2xx that cannot be read. status is 0
+// where it is not known.
+func notJSON(op string, status int) error {
+	return &crm.Error{
+		Kind: crm.Transient, Op: op, Status: status, Message: "the answer is not the JSON that was expected",
+		Hint: "something between callsync and Salesforce may have replaced the answer",
+	}
+}
+
 // refusal is the error of an answer outside 2xx. The body is an array of
 // errors, or of one; proxies answer with HTML, which is not looked into.
 func refusal(op string, status int, header http.Header, body []byte) *crm.Error {
