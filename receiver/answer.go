@@ -2,7 +2,6 @@ package receiver
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -53,13 +52,6 @@ func (a answer) because(err error) answer {
 	return a
 }
 
-func reasonUnauthorized(unlogged int64) string {
-	if unlogged == 0 {
-		return "no key or a wrong one"
-	}
-	return fmt.Sprintf("no key or a wrong one; %d more before it were not recorded", unlogged)
-}
-
 func (a answer) write(w http.ResponseWriter) {
 	var body []byte
 	if a.status == http.StatusOK {
@@ -87,10 +79,4 @@ func (a answer) write(w http.ResponseWriter) {
 	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(body) // a sender that has gone away needs no answer
-}
-
-// isTimeout reports whether a read ended because of its deadline.
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }

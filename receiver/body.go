@@ -41,6 +41,7 @@ func (h *Receiver) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *an
 	return body, nil
 }
 
+// keep is how many bytes of a refused body are worth keeping.
 func (h *Receiver) keep(a *answer) int {
 	if a.status == http.StatusRequestEntityTooLarge {
 		return quarantine
@@ -117,4 +118,10 @@ func isJSON(contentType string) bool {
 	}
 	charset, ok := params["charset"]
 	return !ok || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
+}
+
+// isTimeout reports whether a read ended because of its deadline.
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

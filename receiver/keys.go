@@ -1,12 +1,8 @@
 package receiver
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
-	"net/http"
-	"strings"
 )
 
 // A keySet compares a key with all accepted ones in a time that depends on
@@ -30,22 +26,4 @@ func (s *keySet) has(key string) bool {
 		found |= subtle.ConstantTimeCompare(digest[:], s.digests[i][:])
 	}
 	return found == 1
-}
-
-const maxRequestID = 128
-
-// requestID is the sender's or a proxy's X-Request-Id when it is harmless, else
-// a new one.
-func requestID(header http.Header) string {
-	id := header.Get("X-Request-Id")
-	if id != "" && len(id) <= maxRequestID && !strings.ContainsFunc(id, unfitForID) {
-		return id
-	}
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
-func unfitForID(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:/+=", r)
 }

@@ -31,10 +31,14 @@ package receiver
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -239,6 +243,14 @@ func (h *Receiver) refuseUnauthorized(ctx context.Context, d store.Delivery) (an
 	return h.refuse(ctx, d, answerUnauthorized)
 }
 
+// reasonUnauthorized is what the row of an unauthorized request says.
+func reasonUnauthorized(unlogged int64) string {
+	if unlogged == 0 {
+		return "no key or a wrong one"
+	}
+	return fmt.Sprintf("no key or a wrong one; %d more before it were not recorded", unlogged)
+}
+
 // deliver hands a delivery to the journal even when its sender has hung up: it
 // arrived whole, and the sender may never come back.
 func (h *Receiver) deliver(ctx context.Context, d store.Delivery) (store.Receipt, error) {
@@ -253,4 +265,22 @@ func peer(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+const maxRequestID = 128
+
+// requestID is the sender's or a proxy's X-Request-Id when it is harmless, else
+// a new one.
+func requestID(header http.Header) string {
+	id := header.Get("X-Request-Id")
+	if id != "" && len(id) <= maxRequestID && !strings.ContainsFunc(id, unfitForID) {
+		return id
+	}
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+func unfitForID(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:/+=", r)
 }
