@@ -381,9 +381,11 @@ type Identity struct {
 	// when the request was last about to be sent.
 	Key    string    `json:"key,omitempty"`
 	Intent time.Time `json:"intent,omitzero"`
-	// Call is the call that taught it, where no search did: its person was found
-	// by another value, and this one led to nobody.
-	Call string `json:"call,omitempty"`
+	// Call is the call it was learnt from. Taught is true where no search led from
+	// the value to the person: they were found by another value of the call, and
+	// this one led to nobody.
+	Call   string `json:"call,omitempty"`
+	Taught bool   `json:"taught,omitempty"`
 	// How is how the person was found: "created", "email", "phone", …
 	How string    `json:"how,omitempty"`
 	At  time.Time `json:"at,omitzero"`

@@ -89,10 +89,31 @@ func (r *round) decidePeople(ctx context.Context) ([]*contactEdit, error) {
 // missing. A value that the CRM refuses is left out, and the rest sent again.
 func (r *round) writePeople(ctx context.Context) error {
 	edits, err := r.decidePeople(ctx)
-	for err == nil && len(edits) > 0 {
-		edits, err = r.sendPeople(ctx, edits)
+	if err != nil {
+		return err
+	}
+	// Whom calls left comes first: what is taken from them may be given to others.
+	slices.SortStableFunc(edits, func(a, b *contactEdit) int { return rank(b.leaving()) - rank(a.leaving()) })
+	n := 0
+	for n < len(edits) && edits[n].leaving() {
+		n++
+	}
+	for _, part := range [][]*contactEdit{edits[:n:n], edits[n:]} {
+		for err == nil && len(part) > 0 {
+			part, err = r.sendPeople(ctx, part)
+		}
 	}
 	return err
+}
+
+// leaving reports whether something is taken from a person because calls left
+// them.
+func (ce *contactEdit) leaving() bool { return len(ce.person.left) > 0 && len(ce.edit.send) > 0 }
+
+// idle reports whether nothing waits for an edit any more: all of the person's
+// calls met something graver.
+func (ce *contactEdit) idle() bool {
+	return len(ce.person.left) == 0 && len(stillOpen(ce.person.calls)) == 0
 }
 
 // sendPeople writes edits and returns those of which a refused value was taken
@@ -101,6 +122,9 @@ func (r *round) sendPeople(ctx context.Context, edits []*contactEdit) (again []*
 	var changes []crm.Change
 	var sent []*contactEdit
 	for _, ce := range edits {
+		if ce.idle() {
+			continue
+		}
 		if p := ce.person; p.ref.IsZero() || len(ce.edit.send) > 0 {
 			changes = append(changes, r.contactChange(ce))
 			sent = append(sent, ce)

@@ -23,6 +23,9 @@ type item struct {
 	// request to create its person went unanswered, if it was corrected since.
 	before  map[string]store.Identity
 	outcome outcome
+	// taught are identity keys of which nothing but the call itself says whose
+	// they are, now that it was corrected: nobody is looked for by them.
+	taught map[string]bool
 	// nobody is whether there is no person the call could belong to, and parted
 	// whether that is because it was corrected to be somebody else's.
 	nobody, parted bool

@@ -35,6 +35,71 @@ func (r *round) partings() {
 	}
 }
 
+// doubtTaught finds the calls of which one match value was corrected and another
+// leads to their former person only because they said so themselves: callsync
+// wrote it to whom the wrong value had found. Such a call is looked for by what is
+// new about it, and takes the other value along.
+func (r *round) doubtTaught(ctx context.Context) error {
+	for _, it := range r.items {
+		old, last := it.work.State.Person, it.work.State.Revision
+		if !it.open() || old == nil || old.IsZero() || last == 0 || last == it.work.Call.Revision {
+			continue
+		}
+		taught, err := r.taughtBy(ctx, it, old.Ref)
+		if err != nil {
+			return err
+		}
+		if len(taught) == 0 {
+			continue
+		}
+		before, err := r.matchedBefore(ctx, it, last)
+		if err != nil {
+			return err
+		}
+		fresh := slices.ContainsFunc(it.want.Person.Match, func(m crm.Match) bool { return !slices.Contains(before, identityKey(m)) })
+		if !fresh || !slices.ContainsFunc(before, func(key string) bool { return !it.matches(key) }) {
+			continue
+		}
+		it.taught = taught
+		for key := range taught {
+			delete(it.known, key)
+			r.setIdentity(key, store.Identity{})
+		}
+	}
+	return nil
+}
+
+// taughtBy lists the identity keys of a call that lead to somebody because of the
+// call alone; none when another does as well.
+func (r *round) taughtBy(ctx context.Context, it *item, ref crm.Ref) (map[string]bool, error) {
+	taught := map[string]bool{}
+	for key, id := range it.known {
+		if id.Ref == ref {
+			if !id.Taught || id.Call != it.id() {
+				return nil, nil
+			}
+			taught[key] = true
+		}
+	}
+	if len(taught) == 0 {
+		return nil, nil
+	}
+	people, err := r.loop.journal.People(ctx, r.loop.name, []crm.Ref{ref})
+	if err != nil {
+		return nil, journalError("load people", err)
+	}
+	p := people[ref]
+	for _, m := range it.want.Person.Match {
+		if a := p.Properties[m.Property]; taught[identityKey(m)] && (a.Call != it.id() || a.Kept != "" || a.Value.IsNull()) {
+			return nil, nil // it stood there, or may have
+		}
+	}
+	if p.Created != "" { // and keeps what it was made of
+		return nil, nil
+	}
+	return taught, nil
+}
+
 // unlearn forgets what calls that left somebody taught about them: a number or
 // an email that their earlier revision had and nobody else was found by. It also
 // tells a call that is somebody else's, who is not there, from one whose contact

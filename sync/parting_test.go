@@ -1,9 +1,11 @@
 package sync_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
 )
 
 // A call that turns out to be somebody else's takes back what callsync wrote
@@ -101,6 +103,87 @@ func TestLeavingSomebodyMerged(t *testing.T) {
 				w.settle()
 				w.wantProp(winner, "score", "")
 				w.wantProp(winner, "title", map[bool]string{true: "Chief", false: ""}[noticed])
+			})
+		})
+	}
+}
+
+// A call came with one person's number and another's email, which callsync wrote
+// to the contact with the number. With the number corrected, the email does not
+// lead back there, and goes along.
+func TestTaughtEmailGoesAlong(t *testing.T) {
+	for name, known := range map[string]bool{"to somebody known": true, "to somebody new": false} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				stranger, bobs := crm.Ref{Object: "contacts", ID: "900"}, crm.Ref{Object: "contacts", ID: "901"}
+				w.crm.records[stranger] = &fakeRecord{props: map[string]string{"phone": ann, "first": "Ann"}}
+				if known {
+					w.crm.records[bobs] = &fakeRecord{props: map[string]string{"phone": bob}}
+				}
+				w.crm.refuse = func(c crm.Change) error { // emails are unique
+					for ref, rec := range w.crm.records {
+						if email := c.Properties["email"].Text; email != "" && c.Object == ref.Object && ref.ID != c.ID && rec.props["email"] == email {
+							return &crm.Error{Kind: crm.Exists, Op: "write", Existing: ref}
+						}
+					}
+					return nil
+				}
+				w.deliver(call("c1", "phoneNumber", ann, "email", "bob@example.com", "callResult", result("x")))
+				w.settle()
+				w.wantProp(stranger, "email", "bob@example.com")
+				w.deliver(call("c1", "phoneNumber", bob, "email", "bob@example.com", "callResult", result("x")))
+				w.settle()
+				w.wantStatus("c1", store.Synced)
+				w.wantProp(stranger, "email", "")
+				w.wantProp(stranger, "first", "Ann")
+				now := w.state("c1").Person.Ref
+				if now == stranger || known && now != bobs {
+					t.Errorf("the corrected call is %v's", now)
+				}
+				w.wantProp(now, "email", "bob@example.com")
+				if l := w.crm.records[w.wantLive("calls", 1)[0]].links; !slices.Equal(l, []crm.Ref{now}) {
+					t.Errorf("it is linked to %v", l)
+				}
+				w.deliver(call("c2", "email", "bob@example.com", "callResult", result("x")))
+				w.settle()
+				if got := w.state("c2").Person.Ref; got != now {
+					t.Errorf("the email leads to %v", got)
+				}
+			})
+		})
+	}
+}
+
+// What a contact had before keeps a call there, whatever else of it is corrected;
+// so does an email of which the number is merely left out.
+func TestOtherEvidenceKeepsACall(t *testing.T) {
+	for name, x := range map[string]struct {
+		stranger map[string]string
+		second   payload
+	}{
+		"found by email": {
+			map[string]string{"phone": ann, "email": "bob@example.com"},
+			call("c1", "phoneNumber", bob, "email", "bob@example.com", "callResult", result("x")),
+		},
+		"had the email before": {
+			map[string]string{"phone": ann, "email": "bob@example.com"},
+			call("c1", "phoneNumber", ann, "email", "robert@example.com", "callResult", result("x")),
+		},
+		"number left out": {
+			map[string]string{"phone": ann},
+			call("c1", "email", "bob@example.com", "callResult", result("x")),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				theirs := crm.Ref{Object: "contacts", ID: "900"}
+				w.crm.records[theirs] = &fakeRecord{props: x.stranger}
+				w.deliver(call("c1", "phoneNumber", ann, "email", "bob@example.com", "callResult", result("x")))
+				w.settle()
+				w.deliver(x.second)
+				w.settle()
+				w.wantLive("contacts", 1)
+				w.wantProp(theirs, "email", "bob@example.com")
 			})
 		})
 	}

@@ -21,6 +21,9 @@ func (r *round) findPeople(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
+	if err := r.doubtTaught(ctx); err != nil {
+		return err
+	}
 	byRef := map[crm.Ref]*person{}
 	var search []*item
 	for _, it := range r.items {
@@ -96,8 +99,8 @@ func (r *round) loadIdentities(ctx context.Context) error {
 
 // attach makes ref the person of a call. unused are the match rules that a
 // search has shown to lead to nobody else: they may stand for this person from
-// now on.
-func (r *round) attach(byRef map[crm.Ref]*person, it *item, ref crm.Ref, how string, unused []crm.Match) *person {
+// now on. found are those among them by which it found the person.
+func (r *round) attach(byRef map[crm.Ref]*person, it *item, ref crm.Ref, how string, unused []crm.Match, found ...crm.Match) *person {
 	p := byRef[ref]
 	if p == nil {
 		p = &person{ref: ref, how: how, keys: map[string]bool{}}
@@ -107,7 +110,7 @@ func (r *round) attach(byRef map[crm.Ref]*person, it *item, ref crm.Ref, how str
 	for _, m := range unused {
 		key := identityKey(m)
 		if !p.keys[key] && it.known[key].Ref != ref {
-			r.setIdentity(key, store.Identity{Ref: ref, Call: it.id(), How: how, At: r.now})
+			r.setIdentity(key, store.Identity{Ref: ref, Call: it.id(), Taught: !slices.Contains(found, m), How: how, At: r.now})
 		}
 		p.keys[key] = true
 	}
@@ -129,6 +132,7 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 		if !it.knownBy().IsZero() {
 			queries[i].Match = it.unknown()
 		}
+		queries[i].Match = slices.DeleteFunc(slices.Clone(queries[i].Match), func(m crm.Match) bool { return it.taught[identityKey(m)] })
 	}
 	answers, err := r.loop.destination.FindPeople(ctx, queries)
 	if err != nil {
@@ -144,7 +148,7 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 			unfound = append(unfound, it)
 			continue
 		}
-		p := r.attach(byRef, it, pick.ref, pick.how, pick.keys)
+		p := r.attach(byRef, it, pick.ref, pick.how, pick.keys, pick.found...)
 		p.others = merge(p.others, pick.others)
 		if pick.asked != "" && pick.asked != pick.ref.ID {
 			r.move(crm.Ref{Object: pick.ref.Object, ID: pick.asked}, pick.ref)
@@ -180,6 +184,7 @@ type pick struct {
 	how    string
 	asked  string
 	keys   []crm.Match // rules that lead to this person, or to nobody
+	found  []crm.Match // those that lead to them
 	others []crm.Candidate
 }
 
@@ -197,11 +202,11 @@ func choose(want crm.Person, known map[string]store.Identity, found []crm.Candid
 		}
 		if !pk.ref.IsZero() {
 			if before == pk.ref || slices.ContainsFunc(hits, func(c crm.Candidate) bool { return c.Ref == pk.ref }) {
-				pk.keys = append(pk.keys, m)
+				pk.keys, pk.found = append(pk.keys, m), append(pk.found, m)
 			}
 			continue
 		}
-		pk.keys = append(pk.keys, m)
+		pk.keys, pk.found = append(pk.keys, m), append(pk.found, m)
 		if !before.IsZero() {
 			pk.ref, pk.how = before, "known by "+label(m)
 			pk.others = without(hits, before)
