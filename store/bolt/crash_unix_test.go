@@ -29,7 +29,7 @@ const childEnv = "CALLSYNC_BOLT_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if what, path, ok := strings.Cut(os.Getenv(childEnv), ":"); ok {
-		j, err := Open(path, Options{Logger: slog.New(slog.DiscardHandler), bundle: 10_000})
+		j, err := Open(path, Options{Logger: slog.New(slog.DiscardHandler), bundle: 10_000, renew: 1 << 20})
 		if err == nil {
 			switch what {
 			case "load":
@@ -66,7 +66,7 @@ func crashBody(callID string) []byte {
 	return []byte(callID + strings.Repeat(" and so on", len(callID)*10))
 }
 
-// childLoad delivers and applies for ever, and says what was acknowledged.
+// childLoad delivers, applies and compacts for ever, and says what was acknowledged.
 func childLoad(j *Journal) error {
 	ctx := context.Background()
 	if err := j.Enroll(ctx, []string{"hubspot"}); err != nil {
@@ -76,10 +76,11 @@ func childLoad(j *Journal) error {
 	errs := make(chan error)
 	go func() {
 		for {
-			if err := j.packAll(ctx); err != nil {
+			if _, _, err := j.Compact(ctx); err != nil { // which packs first
 				errs <- err
 				return
 			}
+			fmt.Println("compacted", j.path)
 		}
 	}()
 	for sender := range 16 {
@@ -115,6 +116,7 @@ func childLoad(j *Journal) error {
 func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "callsync.db")
 	var delivered, applied []string
+	compacted := 0
 	for round := range 4 {
 		c, out := child(t, "load", path)
 		lines := 0
@@ -131,6 +133,8 @@ func TestKilled(t *testing.T) {
 				delivered = append(delivered, id)
 			case "applied":
 				applied = append(applied, id)
+			case "compacted":
+				compacted++
 			}
 		}
 		if err := c.Wait(); err == nil || c.ProcessState.Exited() {
@@ -156,8 +160,8 @@ func TestKilled(t *testing.T) {
 			t.Fatalf("what was applied to %s is not there: %+v, %v", id, works[0].State, err)
 		}
 	}
-	if len(delivered)+len(applied) < 800 || len(applied) == 0 {
-		t.Errorf("only %d deliveries and %d updates were tried", len(delivered), len(applied))
+	if len(delivered)+len(applied) < 800 || len(applied) == 0 || compacted == 0 {
+		t.Errorf("only %d deliveries, %d updates and %d compactions were tried", len(delivered), len(applied), compacted)
 	}
 }
 
