@@ -148,8 +148,7 @@ func TestCompactDuringDoubt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer readOnly.Close()
-	writable := j.file
-	j.file = readOnly // so that the failed write cannot be undone
+	writable := writeTo(t, j, readOnly) // so that the failed write cannot be undone
 	d.set(failLate)
 	if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("answered %v, want ErrUnavailable", err)
@@ -158,7 +157,7 @@ func TestCompactDuringDoubt(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.set(nil)
-	j.file = writable
+	writeTo(t, j, writable)
 	deliver(t, j, "after")
 	if err := j.alone(t.Context(), c.swap); err != nil {
 		t.Fatal(err)

@@ -114,6 +114,16 @@ func TestFailedCommit(t *testing.T) {
 	}
 }
 
+// writeTo has failed writes undone by way of another descriptor, and returns the one
+// before.
+func writeTo(t *testing.T, j *Journal, f *os.File) (before *os.File) {
+	t.Helper()
+	if err := j.alone(t.Context(), func() error { before, j.file = j.file, f; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return before
+}
+
 // The head that must not count cannot be wiped out either: until it can, nothing
 // is taken and reading goes on.
 func TestDoubtThatLasts(t *testing.T) {
@@ -122,13 +132,12 @@ func TestDoubtThatLasts(t *testing.T) {
 	j := openPath(t, path, Options{commit: d.commit})
 	deliver(t, j, "before")
 
-	writable := j.file
 	readOnly, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer readOnly.Close()
-	j.file = readOnly
+	writable := writeTo(t, j, readOnly)
 	d.set(failLate)
 	for range 3 {
 		if _, err := j.Deliver(t.Context(), testDelivery("lost", []byte("x"))); !errors.Is(err, store.ErrUnavailable) {
@@ -139,7 +148,7 @@ func TestDoubtThatLasts(t *testing.T) {
 	if _, err := j.Call(t.Context(), "before"); err != nil {
 		t.Errorf("reading meanwhile: %v", err)
 	}
-	j.file = writable
+	writeTo(t, j, writable)
 	deliver(t, j, "after")
 	if got, want := callIDs(t, j), []string{"after", "before"}; !slices.Equal(got, want) {
 		t.Errorf("the journal has %v, want %v", got, want)
