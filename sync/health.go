@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/callsync/callsync/crm"
@@ -108,9 +109,24 @@ func (l *Loop) enter(h Health) {
 	l.health = h
 	l.mu.Unlock()
 	if h.Phase != old.Phase || h.Reason != old.Reason {
-		l.log.Info("destination "+string(h.Phase), "phase", h.Phase, "reason", h.Reason, "hint", h.Hint, "until", h.Until)
+		l.tell(h)
 	}
 	l.wakeUp()
+}
+
+// tell logs a phase that began, as a warning where nothing is synced in it.
+func (l *Loop) tell(h Health) {
+	level, more := slog.LevelInfo, []any{"phase", h.Phase}
+	if h.Phase == Blocked || h.Phase == Broken {
+		level = slog.LevelWarn
+	}
+	if h.Reason != "" {
+		more = append(more, "reason", h.Reason, "hint", h.Hint)
+	}
+	if !h.Until.IsZero() {
+		more = append(more, "until", h.Until)
+	}
+	l.log.Log(context.Background(), level, "destination "+string(h.Phase), more...)
 }
 
 func (l *Loop) wakeUp() {

@@ -25,6 +25,9 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
+	if sameFile(c.File, s.cfg.Store.Path) {
+		return usagef("%s is the journal itself; name another file", c.File)
+	}
 	// A file under the final name is always a whole copy.
 	f, err := os.CreateTemp(filepath.Dir(c.File), ".callsync-backup-*")
 	if err != nil {
@@ -46,4 +49,14 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 	}
 	a.out.f("%s: %s\n", c.File, size(n))
 	return nil
+}
+
+// sameFile reports whether two names lead to one file.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }

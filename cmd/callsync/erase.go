@@ -11,8 +11,8 @@ type eraseCmd struct {
 	output
 	Phone string `xor:"subject" placeholder:"NUMBER" help:"The person with this number, with its country code."`
 	Email string `xor:"subject" placeholder:"ADDRESS" help:"The person with this address."`
-	Call  string `xor:"subject" placeholder:"CALL_ID" help:"One call; its person stays, unless no other call is theirs."`
-	CRM   bool   `name:"crm" help:"Also delete the person and the records of their calls in the CRMs; without it only callsync forgets them."`
+	Call  string `xor:"subject" placeholder:"CALL_ID" help:"One call. If no other call is its person's, callsync forgets them, too; in the CRMs they stay."`
+	CRM   bool   `name:"crm" help:"Also delete the person and the records of their calls in the CRMs; with --call, its records. Without it only callsync forgets them, and cannot find them there any more."`
 	Yes   bool   `short:"y" help:"Do it without asking."`
 }
 
@@ -39,7 +39,7 @@ func (c *eraseCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if !c.JSON {
-		printErasable(a.out, found, c.CRM)
+		printErasable(a.out, found, c.fate())
 	}
 	if len(found.Calls)+found.Rejected+len(found.At) == 0 {
 		if c.JSON {
@@ -62,18 +62,25 @@ func (c *eraseCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-func printErasable(p *printer, e admin.Erasing, crm bool) {
+// fate says what becomes of what stands in a CRM.
+func (c *eraseCmd) fate() string {
+	switch {
+	case !c.CRM:
+		return "stays in the CRM, where callsync cannot find it afterwards; --crm deletes it"
+	case c.Call != "":
+		return "records are deleted in the CRM, a person stays there"
+	}
+	return "deleted in the CRM"
+}
+
+func printErasable(p *printer, e admin.Erasing, fate string) {
 	if len(e.Calls)+e.Rejected+len(e.At) == 0 {
-		p.f("nothing is held of them\n")
+		p.f("nothing is held of them, and nothing was searched in the CRMs\n")
 	} else {
 		p.f("in the journal: %s, %s\n", count(len(e.Calls), "call"), count(e.Rejected, "refused delivery"))
 	}
 	for _, at := range e.At {
-		end := "; stays in the CRM"
-		if crm {
-			end = "; deleted in the CRM"
-		}
-		p.f("at %s: %s, %s%s\n", at.Destination, people(at.People), count(at.Records, "record"), end)
+		p.f("at %s: %s, %s; %s\n", at.Destination, people(at.People), count(at.Records, "record"), fate)
 	}
 	if n := len(e.Mentions); n > 0 {
 		p.f("%s of others %s them and %s: %s\n", count(n, "call"), oneOrMany(n, "mentions", "mention"), oneOrMany(n, "stays", "stay"), most(e.Mentions, 10))

@@ -25,7 +25,8 @@ type replayWatch struct {
 	ask    func(context.Context) (admin.Status, error)
 	g      *progress
 	before map[string]admin.DestinationStatus
-	most   int // the most calls that were left at any time
+	failed bool // every failed call was asked for
+	most   int  // the most calls that were left at any time
 }
 
 // begin notes how things are before anything is asked for.
@@ -191,8 +192,8 @@ func (w *replayWatch) leave(names []string) error {
 	return nil
 }
 
-// sum says how it ended. Failures are told by the count before, which live calls
-// change as well.
+// sum says how it ended. What was not asked for is told by the count before,
+// which live calls change as well.
 func (w *replayWatch) sum(requested map[string]int, now map[string]admin.DestinationStatus) error {
 	var err error
 	for _, name := range slices.Sorted(maps.Keys(requested)) {
@@ -204,7 +205,11 @@ func (w *replayWatch) sum(requested map[string]int, now map[string]admin.Destina
 		if n := is[store.Retrying] - was[store.Retrying]; n > 0 {
 			w.a.out.f("; %s tried again later", count(n, "call"))
 		}
-		if n := is[store.Failed] - was[store.Failed]; n > 0 {
+		n := is[store.Failed]
+		if !w.failed {
+			n -= was[store.Failed]
+		}
+		if n > 0 {
 			w.a.out.f("; %s failed, see `callsync calls --state failed`", count(n, "call"))
 			err = errSilent
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/store"
 )
 
 type resyncCmd struct {
@@ -36,7 +37,7 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	watch := replayWatch{a: a, ask: s.Status, g: newProgress(a.err)}
+	watch := replayWatch{a: a, ask: s.Status, g: newProgress(a.err), failed: c.All || c.State == string(store.Failed)}
 	if err := watch.begin(ctx); err != nil {
 		return err
 	}
