@@ -125,6 +125,12 @@ func (s *Server) ready(ctx context.Context) Health {
 		health.Ready = false
 		health.Reasons = append(health.Reasons, "the journal cannot be read: "+err.Error())
 	}
+	if j, ok := s.Journal.(interface{ Unwritable() error }); ok {
+		if err := j.Unwritable(); err != nil {
+			health.Ready = false
+			health.Reasons = append(health.Reasons, "the journal cannot be written: "+err.Error())
+		}
+	}
 	for _, d := range s.Destinations {
 		if d.Mapping != nil && d.Mapping().Problem != "" {
 			health.Reasons = append(health.Reasons, d.Name+" uses its last good mapping: "+d.Mapping().Problem)

@@ -180,7 +180,13 @@ func TestDiskFull(t *testing.T) {
 				}
 			}
 		}
-		s.fillUp(log, tell(syscall.SIGUSR2), tell(syscall.SIGUSR1))
+		worse := func() {
+			tell(syscall.SIGUSR2)()
+			s.until("the status to tell of it", func(now admin.Status) bool {
+				return !now.Ready && len(now.Reasons) > 0 && strings.HasPrefix(now.Reasons[0], "the journal cannot be written: ")
+			})
+		}
+		s.fillUp(log, worse, tell(syscall.SIGUSR1))
 	})
 }
 
@@ -284,6 +290,7 @@ func (s *served) fillUp(log *lockedBuffer, worse, better func()) {
 		return strings.Contains(log.String(), "the journal does not answer") || now.Destinations[0].Calls[store.Synced] == int64(len(acknowledged))
 	})
 	better()
+	s.until("the journal to be written again", func(now admin.Status) bool { return now.Ready })
 	s.settle(2 * time.Minute)
 	for i := range n {
 		status, answer, err := deliver(url, bulky(t, i))

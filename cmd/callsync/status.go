@@ -31,6 +31,9 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 }
 
 func printStatus(p *printer, s admin.Status) {
+	if s.Daemon && !s.Ready {
+		p.wrap("NOT TAKING DELIVERIES: ", styled{strings.Join(s.Reasons, "; "), red})
+	}
 	if s.Daemon {
 		up := fmt.Sprintf(", callsync %s, up %s", s.Build.Version, span(now().Sub(s.Started)))
 		p.f("%s%s", styled{"running", green}, up)
@@ -65,10 +68,6 @@ func printStatus(p *printer, s admin.Status) {
 	}
 	for _, d := range s.Destinations {
 		printDestination(p, d, s.Daemon)
-	}
-	if s.Daemon && !s.Ready {
-		p.f("\n")
-		p.wrap("not ready: ", styled{strings.Join(s.Reasons, "; "), red})
 	}
 }
 

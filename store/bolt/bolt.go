@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -77,9 +78,11 @@ type Journal struct {
 	compacting sync.Mutex // held by the one compaction
 
 	// The committer's own.
-	tail    *tail // of the compaction under way
-	doubt   *doubt
-	failing bool // the last commit could not be made
+	tail  *tail // of the compaction under way
+	doubt *doubt
+	retry *time.Timer // tries a write while none can be made
+
+	unwritable atomic.Pointer[error] // why the last commit could not be made
 }
 
 var _ store.Journal = (*Journal)(nil)

@@ -180,13 +180,38 @@ func (j *Journal) commitAll(ops []*op) {
 // report tells operators when the journal stops taking writes, and when it takes
 // them again, but not of every write in between.
 func (j *Journal) report(err error) {
+	failing := j.Unwritable() != nil
 	switch {
-	case err != nil && !j.failing:
+	case err != nil && !failing:
 		j.log.Error("the journal takes nothing; senders are told to try again", "path", j.path, "error", err)
-	case err == nil && j.failing:
+	case err == nil && failing:
 		j.log.Info("the journal takes writes again", "path", j.path)
 	}
-	j.failing = err != nil
+	if err == nil {
+		j.unwritable.Store(nil)
+		return
+	}
+	j.unwritable.Store(&err)
+	if j.retry == nil {
+		j.retry = time.AfterFunc(retryAfter, func() {
+			_ = j.update(context.Background(), func(*tx) error { return nil })
+		})
+		return
+	}
+	j.retry.Reset(retryAfter)
+}
+
+// retryAfter is how long after a write that failed an empty one is tried. Senders
+// that are kept away by it would never show that there is room again.
+const retryAfter = 10 * time.Second
+
+// Unwritable is why the last write could not be made, and nil when it was. It is
+// safe for concurrent use.
+func (j *Journal) Unwritable() error {
+	if err := j.unwritable.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // commitOnce carries out ops in one transaction. failed is the index of the op
