@@ -93,12 +93,15 @@ func (r *round) writePeople(ctx context.Context) error {
 		return err
 	}
 	// Whom calls left comes first: what is taken from them may be given to others.
-	slices.SortStableFunc(edits, func(a, b *contactEdit) int { return rank(b.leaving()) - rank(a.leaving()) })
-	n := 0
-	for n < len(edits) && edits[n].leaving() {
-		n++
+	var first, then []*contactEdit
+	for _, ce := range edits {
+		if ce.leaving() {
+			first = append(first, ce)
+		} else {
+			then = append(then, ce)
+		}
 	}
-	for _, part := range [][]*contactEdit{edits[:n:n], edits[n:]} {
+	for _, part := range [][]*contactEdit{first, then} {
 		for err == nil && len(part) > 0 {
 			part, err = r.sendPeople(ctx, part)
 		}

@@ -138,11 +138,7 @@ func (u *undoing) settled(ctx context.Context) error {
 	if err := u.r.loadIdentities(ctx); err != nil {
 		return err
 	}
-	open := u.it.state.Creating != 0
-	for _, id := range u.it.known {
-		open = open || id.IsZero() && id.Key != "" && u.it.work.State.Person == nil
-	}
-	if open {
+	if u.it.state.Creating != 0 || u.it.work.State.Person == nil && u.it.conceived() {
 		return fmt.Errorf("%w: an attempt to create the contact has no answer yet; try again when the call is synced or failed", ErrUndoLater)
 	}
 	return nil

@@ -18,7 +18,8 @@ import (
 func (j *Journal) AllIdentities(ctx context.Context) iter.Seq2[store.KnownIdentity, error] {
 	return forward(ctx, j, identityBucket, func(k keyReader, value []byte) (i store.KnownIdentity, err error) {
 		i.Destination, i.Key = k.text(), k.text()
-		return i, legible(value, &i.Identity)
+		_, err = legible(value, &i.Identity)
+		return i, err
 	})
 }
 
@@ -26,18 +27,9 @@ func (j *Journal) AllIdentities(ctx context.Context) iter.Seq2[store.KnownIdenti
 func (j *Journal) AllPeople(ctx context.Context) iter.Seq2[store.KnownPerson, error] {
 	return forward(ctx, j, personBucket, func(k keyReader, value []byte) (p store.KnownPerson, err error) {
 		p.Destination, p.Ref.Object, p.Ref.ID = k.text(), k.text(), k.text()
-		return p, legible(value, &p.Person)
+		_, err = legible(value, &p.Person)
+		return p, err
 	})
-}
-
-// legible decodes a row if it can be read.
-func legible[T any](value []byte, v *T) error {
-	err := decodeRow(value, v)
-	if errors.Is(err, store.ErrDamaged) {
-		*v = *new(T)
-		return nil
-	}
-	return err
 }
 
 // forward lists the rows of a bucket in the order of their keys, in pages that

@@ -21,12 +21,22 @@ func load(b interface{ Get([]byte) []byte }, k key, v any) (ok bool, err error) 
 // belongs to, and what stands with a person. A row that cannot be read counts as
 // none; damaged tells of it.
 func recall[T any](b interface{ Get([]byte) []byte }, k key) (v T, ok, damaged bool, err error) {
-	ok, err = load(b, k, &v)
-	if errors.Is(err, store.ErrDamaged) {
-		var none T
-		return none, false, true, nil
+	value := b.Get(k)
+	if value == nil {
+		return v, false, false, nil
 	}
-	return v, ok, false, err
+	damaged, err = legible(value, &v)
+	return v, err == nil && !damaged, damaged, err
+}
+
+// legible decodes a row if it can be read; v is zero if it cannot.
+func legible[T any](value []byte, v *T) (damaged bool, err error) {
+	err = decodeRow(value, v)
+	if errors.Is(err, store.ErrDamaged) {
+		*v = *new(T)
+		return true, nil
+	}
+	return false, err
 }
 
 // growing returns a bucket whose new keys are mostly its last, as those that
