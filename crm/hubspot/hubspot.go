@@ -1,8 +1,8 @@
 // Package hubspot is the connector to one HubSpot portal: it implements
 // [crm.Destination], [crm.Inspector], [crm.Authorizer] and [crm.Eraser] over
-// HubSpot's public CRM API and registers itself as "hubspot". HubSpot publishes no
-// client library for Go, so it is a small client of its own over
-// golang.org/x/oauth2.
+// HubSpot's public CRM API and registers itself as "hubspot". It is a small client
+// of its own over golang.org/x/oauth2: github.com/hubspot/hubspot-api-go does not
+// exist on the module proxy, and HubSpot publishes no client library for Go.
 //
 // What may not happen here: a write sent twice (a request that got no answer
 // goes back to the sync loop, whose journal knows what may be tried again; only
