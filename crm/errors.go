@@ -3,6 +3,7 @@ package crm
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -73,4 +74,10 @@ func KindOf(err error) ErrorKind {
 		return e.Kind
 	}
 	return Transient
+}
+
+// TooLarge reports whether an HTTP status refuses a request for its size, which a
+// gateway between callsync and a CRM may do in its own words.
+func TooLarge(status int) bool {
+	return status == http.StatusRequestEntityTooLarge || status == http.StatusRequestURITooLong || status == http.StatusRequestHeaderFieldsTooLarge
 }

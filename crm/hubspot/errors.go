@@ -44,7 +44,7 @@ func describe(op string, status int, f refusal, sent []byte) *crm.Error {
 
 func kindOf(status int, f refusal) crm.ErrorKind {
 	switch {
-	case f.foreign() && status != http.StatusUnauthorized && !tooLarge(status):
+	case f.foreign() && status != http.StatusUnauthorized && !crm.TooLarge(status):
 		return crm.Transient
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, f.Category == "MISSING_SCOPES",
 		strings.HasSuffix(f.Category, "_AUTHENTICATION"):
@@ -65,12 +65,6 @@ func kindOf(status int, f refusal) crm.ErrorKind {
 	default:
 		return crm.Permanent
 	}
-}
-
-// tooLarge reports whether a request was refused for its size, which a gateway may
-// do in its own words.
-func tooLarge(status int) bool {
-	return status == http.StatusRequestEntityTooLarge || status == http.StatusRequestURITooLong || status == http.StatusRequestHeaderFieldsTooLarge
 }
 
 // statusOf gives a multi-status entry the HTTP status that it would have

@@ -84,7 +84,7 @@ func refusal(op string, status int, header http.Header, body []byte) *crm.Error 
 		first = list[0]
 	}
 	e := explain(op, status, first, nil)
-	if e.Code == "" && e.Kind != crm.Transient && status != http.StatusUnauthorized && !tooLarge(status) {
+	if e.Code == "" && e.Kind != crm.Transient && status != http.StatusUnauthorized && !crm.TooLarge(status) {
 		e.Kind, e.Hint = crm.Transient, "the answer is not Salesforce's: something between callsync and the org may have answered in its place"
 	}
 	if s, err := strconv.Atoi(header.Get("Retry-After")); err == nil && s > 0 && s < 1e6 {
@@ -130,12 +130,6 @@ func kindOfStatus(status int) crm.ErrorKind {
 	default:
 		return crm.Permanent
 	}
-}
-
-// tooLarge reports whether a request was refused for its size, which a gateway may
-// do in its own words.
-func tooLarge(status int) bool {
-	return status == http.StatusRequestEntityTooLarge || status == http.StatusRequestURITooLong || status == http.StatusRequestHeaderFieldsTooLarge
 }
 
 func sessionRefused(err error) bool {
