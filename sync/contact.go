@@ -232,7 +232,7 @@ func (r *round) contactDiffs() ([]*contactEdit, reading) {
 			for i := range ce.diffs {
 				ce.diffs[i].step = write
 			}
-		} else if ce.reads = r.questions(ce.diffs, true); len(ce.reads) > 0 || slices.ContainsFunc(calls, (*item).recreates) {
+		} else if ce.reads = r.questions(ce.diffs, true); len(ce.reads) > 0 || slices.ContainsFunc(calls, (*item).mustStand) {
 			asks.want(p.ref, ce.reads)
 		}
 		edits = append(edits, ce)

@@ -98,6 +98,26 @@ func TestRecreateLooksForTheContact(t *testing.T) {
 	})
 }
 
+// A correction brings back a contact who is gone, although nothing of it goes to
+// them: what was delivered shall stand on somebody. It must not depend on whether
+// another call of theirs is synced along with it.
+func TestCorrectionNeedsItsContact(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "task")))
+		w.settle()
+		w.crm.remove(w.wantLive("contacts", 1)[0])
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("y", "task")))
+		w.settle()
+		w.wantStatus("c1", store.Synced)
+		contact := w.wantLive("contacts", 1)
+		for _, ref := range slices.Concat(w.wantLive("calls", 1), w.wantLive("tasks", 1)) {
+			if got := w.crm.records[ref].links; !slices.Equal(got, contact) {
+				t.Errorf("%s is linked to %v, want %v", ref, got, contact)
+			}
+		}
+	})
+}
+
 // What was archived, or deleted and asked for again, is not taken for what an
 // attempt to make it anew may have made, where the CRM still shows deleted records.
 func TestReplacedIsNotTheAnswer(t *testing.T) {

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,6 +60,15 @@ func (it *item) open() bool {
 // recreates reports whether what somebody deleted in the CRM is to be made anew
 // for the call.
 func (it *item) recreates() bool { return it.work.State.Recreate }
+
+// mustStand reports whether the call's person has to be there, though nothing is
+// to be written to them and what the call yields is linked to them already: what
+// was delivered shall stand on somebody, while a mapping that was edited or a
+// resync brings nobody back.
+func (it *item) mustStand() bool {
+	corrected := it.state.Revision != it.work.Call.Revision && slices.ContainsFunc(slices.Collect(maps.Values(it.work.Records)), exists)
+	return corrected || it.recreates()
+}
 
 func (it *item) skip(reason string) {
 	it.outcome = outcome{status: store.Skipped, reason: reason}

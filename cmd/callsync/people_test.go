@@ -50,23 +50,29 @@ func TestPeopleWhoChange(t *testing.T) {
 			}
 		}, phoneOf(1)},
 	} {
-		t.Run(x.kind+" "+x.name, func(t *testing.T) {
-			t.Parallel()
-			s := newServed(t, x.kind)
-			s.start()
-			s.take(1, 0, "the first words")
-			s.settle(time.Minute)
-			x.change(s)
-			s.take(1, 0, "the corrected words")
-			s.take(1, 1, "other words")
-			s.settle(time.Minute)
-			s.stop()
-			seen := s.portrait()
-			if len(seen.people) != 1 || seen.people[0].phone != x.phone {
-				t.Errorf("in the CRM are %+v; want one person at %s", seen.people, x.phone)
-			}
-			s.hasOnceAt(x.phone, "the corrected words", "other words")
-		})
+		for order, between := range map[string]func(*served){
+			"both at once":        func(*served) {},
+			"one after the other": func(s *served) { s.settle(time.Minute) },
+		} {
+			t.Run(x.kind+" "+x.name+" "+order, func(t *testing.T) {
+				t.Parallel()
+				s := newServed(t, x.kind)
+				s.start()
+				s.take(1, 0, "the first words")
+				s.settle(time.Minute)
+				x.change(s)
+				s.take(1, 0, "the corrected words")
+				between(s)
+				s.take(1, 1, "other words")
+				s.settle(time.Minute)
+				s.stop()
+				seen := s.portrait()
+				if len(seen.people) != 1 || seen.people[0].phone != x.phone {
+					t.Errorf("in the CRM are %+v; want one person at %s", seen.people, x.phone)
+				}
+				s.hasOnceAt(x.phone, "the corrected words", "other words")
+			})
+		}
 	}
 }
 
