@@ -32,6 +32,7 @@ type Status struct {
 	Stale        []string            `json:"stale,omitempty"`
 	Journal      JournalStatus       `json:"journal"`
 	Refused      Refused             `json:"refused,omitzero"`
+	Misses       []Misses            `json:"misses,omitempty"`
 	Julian       *JulianStatus       `json:"julian,omitempty"` // nil: no daemon, or no api_key in [julian]
 	Destinations []DestinationStatus `json:"destinations"`
 }

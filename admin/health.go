@@ -55,6 +55,7 @@ func (s *Server) Vitals(ctx context.Context) (Status, error) {
 	answer.Journal.DiskFree, answer.Journal.DiskSize = s.disk()
 	if s.Metrics != nil {
 		answer.Refused = s.Metrics.refused()
+		answer.Misses = s.Metrics.missed.list()
 	}
 	if s.Julian != nil {
 		julian := s.Julian()

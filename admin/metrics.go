@@ -25,6 +25,7 @@ type Metrics struct {
 	deliveries *prometheus.CounterVec
 	rejected   *prometheus.CounterVec
 	unwritten  prometheus.Counter
+	misses     *prometheus.CounterVec
 	ack        prometheus.Histogram
 	reloads    *prometheus.CounterVec
 	rounds     *prometheus.HistogramVec
@@ -38,6 +39,7 @@ type Metrics struct {
 
 	// The same counts again, as the status tells them.
 	unauthorized, lost atomic.Int64
+	missed             missed
 }
 
 // NewMetrics returns metrics that count nothing yet.
@@ -53,6 +55,9 @@ func NewMetrics() *Metrics {
 		unwritten: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "callsync_deliveries_unwritten_total", Help: "Deliveries that the journal could not record; their senders were told to try again.",
 		}),
+		misses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callsync_webhook_misses_total", Help: "Requests since start that never reached the webhook, by the HTTP status answered (404: another path, 405: not POST, 431: too large a header) and whether they brought an accepted key.",
+		}, []string{"status", "key"}),
 		ack: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "callsync_ack_seconds", Help: "Time from a delivery's headers to its answer.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -92,9 +97,14 @@ func NewMetrics() *Metrics {
 		m.deliveries.WithLabelValues(string(v))
 	}
 	m.rejected.WithLabelValues(strconv.Itoa(http.StatusUnauthorized))
+	for _, status := range missStatuses {
+		for _, keyed := range []bool{false, true} {
+			m.misses.WithLabelValues(strconv.Itoa(status), keyLabel(keyed))
+		}
+	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.deliveries, m.rejected, m.unwritten, m.ack, m.reloads, m.rounds, m.batch, m.changes,
+		m.deliveries, m.rejected, m.unwritten, m.misses, m.ack, m.reloads, m.rounds, m.batch, m.changes,
 		m.settled, m.retries, m.requests, m.request, m.alerts,
 	)
 	return m
@@ -109,7 +119,7 @@ func (m *Metrics) Delivery(v store.Verdict, status int, elapsed time.Duration) {
 	case status >= 500:
 		m.unwritten.Inc()
 		m.lost.Add(1)
-	default: // somebody who was lost
+	default: // it reached nothing, see Miss
 		return
 	}
 	if v == store.Rejected {

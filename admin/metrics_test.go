@@ -86,6 +86,8 @@ func TestEveryMetricMoves(t *testing.T) {
 		{"callsync_deliveries_rejected_total{status=401}", 0, 1, answered(store.Rejected, 401)},
 		{"callsync_deliveries_rejected_total{status=413}", -1, 1, answered(store.Rejected, 413)},
 		{"callsync_deliveries_unwritten_total", 0, 1, answered("", 503)},
+		{"callsync_webhook_misses_total{key=accepted,status=404}", 0, 1, func(_ *testing.T, w *world) { w.metrics.Miss(404, admin.Miss{Keyed: true}) }},
+		{"callsync_webhook_misses_total{key=none,status=405}", 0, 1, func(_ *testing.T, w *world) { w.metrics.Miss(405, admin.Miss{}) }},
 		{"callsync_ack_seconds_count", 0, 1, answered(store.Accepted, 200)},
 		{"callsync_ack_seconds_sum", 0, 1, answered(store.Accepted, 200)},
 		{"callsync_journal_calls", 0, 1, deliver},
@@ -207,5 +209,29 @@ func TestLabelsAreFew(t *testing.T) {
 				t.Errorf("%s holds %q", s, secret)
 			}
 		}
+	}
+}
+
+// TestMissesInTheStatus: of what never reached the webhook the status names the last
+// with an accepted key, and scanners are not in it.
+func TestMissesInTheStatus(t *testing.T) {
+	w := newWorld(t)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i, m := range []admin.Miss{
+		{Method: "GET", Path: "/.env", Chance: true},
+		{Method: "POST", Path: "/a"},
+		{Method: "POST", Path: "/b", Keyed: true},
+		{Method: "POST", Path: "/c"},
+	} {
+		m.At = at.Add(time.Duration(i) * time.Second)
+		w.metrics.Miss(404, m)
+	}
+	s, err := w.server.Vitals(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := admin.Misses{Status: 404, Requests: 3, Keyed: 1, Last: at.Add(2 * time.Second), Method: "POST", Path: "/b"}
+	if len(s.Misses) != 1 || s.Misses[0] != want {
+		t.Errorf("the status has %+v, want %+v", s.Misses, want)
 	}
 }

@@ -11,7 +11,8 @@
 //	200  accepted, revised, duplicate or stale: {"status":"accepted","callId":"…"}
 //	400  MALFORMED (no JSON object), NO_CALL_ID, INCOMPLETE (the sender hung up)
 //	401  UNAUTHORIZED: no key or a wrong one, told before the body is read
-//	404  another path          405  not POST
+//	404  another path, a slash at its end aside
+//	405  not POST
 //	408  TIMEOUT: the body came too slowly
 //	413  TOO_LARGE             415  not JSON, or an encoding other than gzip
 //	431  HEADER_TOO_LARGE
@@ -27,6 +28,10 @@
 // key a sender can neither store a body nor fill the disk with rows: the first
 // [unauthorizedBurst] are logged, then one each [unauthorizedEvery], which says
 // how many were left out. [Options.Observe] sees each of them.
+//
+// What never reaches the webhook, with a 404, 405 or 431, makes no row at all: it
+// is a [Miss], which Observe sees, and the log tells of once a minute. A header so
+// large that net/http refuses it unread is not seen here.
 package receiver
 
 import (
@@ -69,7 +74,7 @@ const (
 
 // Options configure a [Receiver]. Zero values mean the defaults named.
 type Options struct {
-	Path        string        // "/webhooks/julian"
+	Path        string        // "/webhooks/julian"; with and without a slash at its end
 	Keys        []string      // see SetKeys; with none, every request is unauthorized
 	MaxBody     int64         // bytes, also after decompression; 10 MiB
 	BodyTimeout time.Duration // for a body to arrive whole; 30 s
@@ -81,10 +86,11 @@ type Options struct {
 
 // An Observation is what is worth counting about one request.
 type Observation struct {
-	Verdict store.Verdict // "" when the request was no delivery: 404, 405, 431 and 503
+	Verdict store.Verdict // "" when nothing was recorded: 503 and misses
 	Status  int           // HTTP
 	Bytes   int           // of the body, as far as it was read
 	Elapsed time.Duration // from the header's arrival to the answer
+	Miss    *Miss         // nil when the request reached the webhook
 }
 
 // A Receiver is the webhook's [http.Handler].
@@ -96,6 +102,7 @@ type Receiver struct {
 
 	unauthorized *rate.Limiter
 	unlogged     atomic.Int64 // unauthorized requests since the last one logged
+	missed       missLog
 }
 
 // New returns a Receiver that delivers into inbox.
@@ -160,6 +167,7 @@ func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Status:  a.status,
 		Bytes:   d.Size,
 		Elapsed: h.o.Now().Sub(start),
+		Miss:    h.miss(r, a, start),
 	})
 }
 
@@ -169,7 +177,7 @@ func (h *Receiver) handle(w http.ResponseWriter, r *http.Request, start time.Tim
 	switch {
 	case tooMuch(r.Header):
 		return answerHeader, store.Delivery{}
-	case r.URL.Path != h.o.Path:
+	case !samePath(r.URL.Path, h.o.Path):
 		return answerNotFound, store.Delivery{}
 	case r.Method != http.MethodPost:
 		return answerMethod, store.Delivery{}

@@ -176,7 +176,13 @@ func (d *daemon) run(ctx context.Context, cfg *config.Config, log *slog.Logger, 
 func newReceiver(c config.Receiver, inbox store.Inbox, metrics *admin.Metrics, log *slog.Logger) *receiver.Receiver {
 	return receiver.New(inbox, receiver.Options{
 		Path: c.Path, Keys: revealed(c.APIKeys), MaxBody: c.MaxBody, BodyTimeout: c.BodyTimeout, Logger: log,
-		Observe: func(o receiver.Observation) { metrics.Delivery(o.Verdict, o.Status, o.Elapsed) },
+		Observe: func(o receiver.Observation) {
+			if o.Miss != nil {
+				metrics.Miss(o.Status, admin.Miss(*o.Miss))
+				return
+			}
+			metrics.Delivery(o.Verdict, o.Status, o.Elapsed)
+		},
 	})
 }
 

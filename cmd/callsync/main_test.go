@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +55,7 @@ const testKey = "test-key"
 //	exec callsync-await PATTERN COMMAND…
 //	                       repeat a callsync command until it prints the pattern
 //	ready                  wait until the daemon takes deliveries
-//	post FILE [KEY]        deliver a payload; print status and answer
+//	post FILE [KEY [PATH]] deliver a payload; print status and answer
 //	post-many FILE N       deliver a payload as N calls of N people
 //	settle                 wait until nothing is on its way to the CRM
 //	requests [reset|write] print the CRM's requests by operation, all or those
@@ -278,6 +279,12 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	key := testKey
 	if len(args) > 1 {
 		key = args[1]
+	}
+	if len(args) > 2 {
+		at, err := neturl.Parse(url)
+		ts.Check(err)
+		at.Path = args[2]
+		url = at.String()
 	}
 	status, answer, err := deliverAs(key, url, []byte(ts.ReadFile(args[0])))
 	ts.Check(err)

@@ -63,6 +63,7 @@ func printStatus(p *printer, s admin.Status) {
 	if s.Journal.DiskSize > 0 {
 		p.f("disk: %s free of %s\n", size(s.Journal.DiskFree), size(s.Journal.DiskSize))
 	}
+	printRefused(p, s)
 	if s.Julian != nil {
 		p.f("11x: %s\n", julianText(*s.Julian))
 	}
