@@ -212,7 +212,10 @@ type Resynced struct {
 	Calls     int            `json:"calls"`
 	Requested map[string]int `json:"requested,omitempty"` // by destination
 	Daemon    bool           `json:"daemon"`              // false: they wait for a daemon to start
-	Plan      *Plans         `json:"plan,omitempty"`      // of a dry run
+	// Expired counts calls left out because their bodies have expired: they cannot
+	// be written again.
+	Expired int    `json:"expired,omitempty"`
+	Plan    *Plans `json:"plan,omitempty"` // of a dry run
 }
 
 // A PauseRequest says why.

@@ -162,16 +162,8 @@ func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
 
 // Backup writes a consistent copy of the journal.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
-	return c.copy(ctx, "/api/v1/backup", w)
-}
-
-// Export writes the selected calls as JSON lines, each a [Line].
-func (c *Client) Export(ctx context.Context, sel Selection, w io.Writer) (int64, error) {
-	path := "/api/v1/export"
-	if q := sel.query(); len(q) > 0 {
-		path += "?" + q.Encode()
-	}
-	return c.copy(ctx, path, w)
+	_, n, err := c.copy(ctx, "/api/v1/backup", w)
+	return n, err
 }
 
 // Import takes JSON lines in, each a [Line] or a payload.
@@ -179,17 +171,17 @@ func (c *Client) Import(ctx context.Context, r io.Reader) (i Imported, err error
 	return i, c.answer(ctx, http.MethodPost, "/api/v1/import", r, &i)
 }
 
-func (c *Client) copy(ctx context.Context, path string, w io.Writer) (int64, error) {
+// copy writes an answer to w, and returns what followed it.
+func (c *Client) copy(ctx context.Context, path string, w io.Writer) (trailer http.Header, n int64, err error) {
 	resp, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	defer resp.Body.Close()
-	n, err := io.Copy(w, resp.Body)
-	if err != nil {
-		return n, fmt.Errorf("the copy broke off after %d bytes: %w", n, err)
+	if n, err = io.Copy(w, resp.Body); err != nil {
+		return nil, n, fmt.Errorf("the copy broke off after %d bytes: %w", n, err)
 	}
-	return n, nil
+	return resp.Trailer, n, nil
 }
 
 func destinationPath(name, action string) string {

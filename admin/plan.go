@@ -219,6 +219,7 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	}
 	err = s.eachChunk(r.Context(), req.Selection, func(ids []string) error {
 		answer.Calls += len(ids)
+		expired := 0
 		for _, d := range destinations {
 			wanted := ids
 			if req.Changed {
@@ -226,14 +227,18 @@ func (s *Server) resync(r *http.Request) (any, error) {
 					return err
 				}
 			}
+			asked := 0
 			for portion := range slices.Chunk(wanted, requested) {
 				n, err := s.Journal.Request(r.Context(), d.Name, portion, ask)
 				if err != nil {
 					return err
 				}
-				answer.Requested[d.Name] += n
+				asked += n
 			}
+			answer.Requested[d.Name] += asked
+			expired = max(expired, len(wanted)-asked)
 		}
+		answer.Expired += expired
 		return nil
 	})
 	if err != nil {
@@ -270,15 +275,23 @@ func (s *Server) dryRun(ctx context.Context, destinations []Destination, req Res
 	return &Resynced{Calls: plans.Totals.Calls, Daemon: s.Daemon, Plan: plans}, nil
 }
 
+// known fails if the journal does not have one of the calls.
+func (s *Server) known(ctx context.Context, ids []string) error {
+	for _, id := range ids {
+		if _, err := s.Journal.Call(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // eachChunk hands the ids of the selected calls to f, a chunk at a time. An id
 // that was asked for and is not in the journal is an error, before anything is
 // done.
 func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []string) error) error {
 	if len(sel.IDs) > 0 {
-		for _, id := range sel.IDs {
-			if _, err := s.Journal.Call(ctx, id); err != nil {
-				return err
-			}
+		if err := s.known(ctx, sel.IDs); err != nil {
+			return err
 		}
 		for ids := range slices.Chunk(sel.IDs, chunk) {
 			if err := f(ids); err != nil {

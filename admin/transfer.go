@@ -19,15 +19,6 @@ import (
 	"github.com/callsync/callsync/store"
 )
 
-// A Line is one revision of a call, as export writes it and import reads it.
-// Import also takes bare payloads, one a line.
-type Line struct {
-	CallID   string          `json:"callId"`
-	Revision int             `json:"revision"`
-	At       time.Time       `json:"at"` // when it was received
-	Body     json.RawMessage `json:"body"`
-}
-
 // Imported is the answer of an import.
 type Imported struct {
 	Verdicts map[store.Verdict]int `json:"verdicts"`
@@ -59,52 +50,6 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 		s.Logger.Error("the backup failed", "error", err)
 		panic(http.ErrAbortHandler)
 	}
-}
-
-// export streams the selected calls with every revision, a JSON line each.
-func (s *Server) export(w http.ResponseWriter, r *http.Request) {
-	sel, err := selectionOf(r.URL.Query())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := json.NewEncoder(w)
-	out.SetEscapeHTML(false)
-	if err := s.exportTo(r.Context(), sel, out); err != nil {
-		s.Logger.Error("the export broke off", "error", err)
-		panic(http.ErrAbortHandler)
-	}
-}
-
-func (s *Server) exportTo(ctx context.Context, sel Selection, out *json.Encoder) error {
-	for c, err := range s.Journal.Calls(ctx, sel.filter()) {
-		if err != nil {
-			return err
-		}
-		revisions, err := s.Journal.Revisions(ctx, c.ID)
-		if errors.Is(err, store.ErrNotFound) {
-			continue // erased meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		for _, v := range revisions {
-			if v.Body == nil {
-				continue // it has expired
-			}
-			if err := out.Encode(Line{CallID: c.ID, Revision: v.N, At: v.At, Body: rawBody(v.Body)}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// rawBody is a body as received in a form that can stand inside JSON.
-func rawBody(body []byte) json.RawMessage {
-	return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 }
 
 // importCalls takes lines in as if each had been delivered, but in bulk: live

@@ -14,6 +14,7 @@ type handlerTransport struct{ h http.Handler }
 func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	pr, pw := io.Pipe()
 	w := &pipeWriter{header: http.Header{}, body: pw, started: make(chan struct{})}
+	trailer := http.Header{} // complete once the body has ended
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
@@ -23,6 +24,9 @@ func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 				return
 			}
 			w.WriteHeader(http.StatusOK)
+			for _, name := range w.sent.Values("Trailer") {
+				trailer[name] = w.header.Values(name)
+			}
 			pw.Close()
 		}()
 		t.h.ServeHTTP(w, r)
@@ -36,7 +40,7 @@ func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: pr, ContentLength: -1, Request: r,
+		Header: w.sent, Body: pr, ContentLength: -1, Trailer: trailer, Request: r,
 	}, nil
 }
 

@@ -56,7 +56,7 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 		return p
 	}
 	if undone(w.State) {
-		p.Status, p.Reason = store.Skipped, whyUndone
+		p.Status, p.Reason = store.Skipped, whyOut(w.Call)
 		return p
 	}
 	if !w.Call.HasBody() {

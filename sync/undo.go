@@ -33,6 +33,9 @@ type Undo struct {
 	// Undone is true when the call is taken back: it stays out of the CRM until
 	// it is asked for by its id.
 	Undone bool `json:"undone"`
+	// Final is true when the call's body has expired: taken back it cannot be
+	// written again, unless a correction is delivered.
+	Final bool `json:"final,omitempty"`
 }
 
 // A Remainder is something an undo leaves in the CRM.
@@ -49,6 +52,16 @@ func (u *Undo) Writes() bool {
 
 // whyUndone is the reason of a call that was taken back.
 const whyUndone = "undone by a person; `callsync resync` with the call's id writes it again"
+
+// whyUndoneFinally is whyUndone of a call whose body has expired.
+const whyUndoneFinally = "undone by a person; its body has expired, and only a correction brings another"
+
+func whyOut(c store.Call) string {
+	if c.HasBody() {
+		return whyUndone
+	}
+	return whyUndoneFinally
+}
 
 // undone reports whether a call stays out of the CRM because a person took it
 // back. Corrections are journalled and wait with it.
@@ -113,6 +126,7 @@ func (l *Loop) undoing(ctx context.Context, callID string) (*undoing, error) {
 	u := &undoing{r: &round{loop: l, now: l.now()}}
 	u.out = Undo{CallID: callID, Destination: l.name, Person: PersonPlan{Op: None}, Undone: undone(works[0].State)}
 	u.out.Pending = works[0].State.Wanted > works[0].State.Done
+	u.out.Final = !works[0].Call.HasBody()
 	u.it = u.render(works[0])
 	u.r.items = []*item{u.it}
 	for _, stage := range []func(context.Context) error{u.settled, u.records, u.person} {
@@ -244,7 +258,7 @@ func (u *undoing) carryOut(ctx context.Context) error {
 		u.state(fmt.Sprintf("undone in part; `callsync undo %s` goes on", u.it.id()))
 	} else {
 		u.it.state.Problem, u.it.state.Person = nil, nil
-		u.state(whyUndone)
+		u.state(whyOut(u.it.work.Call))
 	}
 	if u.r.trouble != nil {
 		u.r.loop.trouble(u.r.trouble)

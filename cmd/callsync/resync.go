@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -70,14 +71,22 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 			total += n
 		}
 	}
+	var failed error
+	if answer.Expired > 0 {
+		a.err.f("left out: %s, of which [retention] has dropped the payload: only a corrected delivery can be written again\n", count(answer.Expired, "call"))
+		if len(c.CallIDs) > 0 {
+			failed = errSilent
+		}
+	}
 	switch {
+	case total == 0 && answer.Expired > 0:
 	case !answer.Daemon:
 		a.out.f("no daemon is running; they are synced when it starts\n")
 	case total == 0 || c.NoWait:
 	case len(c.CallIDs) > 0:
-		return watch.followCalls(ctx, s, c.CallIDs, answer.Requested)
+		failed = cmp.Or(watch.followCalls(ctx, s, c.CallIDs, answer.Requested), failed)
 	default:
-		return watch.follow(ctx, answer.Requested)
+		failed = cmp.Or(watch.follow(ctx, answer.Requested), failed)
 	}
-	return nil
+	return failed
 }

@@ -53,9 +53,12 @@ func (c *showCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
+// expiredText says what it means that a call's newest body has expired.
+const expiredText = "its payload has expired ([retention] bodies): it cannot be shown, exported, planned or written again, unless 11x delivers a correction"
+
 func printBody(p *printer, d admin.CallDetail) error {
-	if len(d.Revisions) == 0 {
-		return fmt.Errorf("call %s: the journal no longer holds its body", d.ID)
+	if len(d.Revisions) == 0 || !d.HasBody() {
+		return fmt.Errorf("call %s: %s", d.ID, expiredText)
 	}
 	var body any
 	newest := d.Revisions[len(d.Revisions)-1]
@@ -83,6 +86,9 @@ func printCall(p *printer, d admin.CallDetail) {
 	for _, w := range d.Warnings {
 		p.f("  %s %s\n", styled{"warning:", yellow}, w.String())
 	}
+	if !d.HasBody() {
+		p.f("  %s\n", styled{expiredText, yellow})
+	}
 
 	p.f("\n%s\n", styled{"Deliveries", bold})
 	t := deliveryTable(d.Deliveries)
@@ -104,7 +110,7 @@ func printCall(p *printer, d admin.CallDetail) {
 	for _, at := range d.Destinations {
 		printCallAt(p, d, at)
 	}
-	if len(d.Destinations) == 0 {
+	if len(d.Destinations) == 0 && d.HasBody() {
 		p.f("\nThe call is due at no destination; `callsync resync %s` sends it to those that are configured.\n", d.ID)
 	}
 }

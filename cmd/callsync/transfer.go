@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/store"
 )
 
@@ -13,7 +14,12 @@ type exportCmd struct {
 	CallIDs []string `arg:"" optional:"" name:"call-id" help:"Calls to write; or choose them with --since, --state and the like; all when nothing is chosen."`
 }
 
-// Run writes to standard output what import reads.
+// Help is shown by callsync export --help.
+func (exportCmd) Help() string {
+	return "Writes to standard output what import reads, and on standard error how many calls are not in it because their payloads have expired."
+}
+
+// Run fails when a call that was named could not be written.
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	s, err := a.connect(ctx, false)
 	if err != nil {
@@ -25,8 +31,30 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	if a.out.width > 0 {
 		w = harmlessWriter{a.out.w}
 	}
-	_, err = s.Export(ctx, c.of(c.CallIDs), w)
-	return err
+	sum, err := s.Export(ctx, c.of(c.CallIDs), w)
+	if err != nil {
+		return err
+	}
+	return c.printLeftOut(a.err, sum)
+}
+
+// printLeftOut says on standard error what the lines do not hold. The error is for
+// calls that were asked for by name.
+func (c *exportCmd) printLeftOut(p *printer, sum admin.Exported) error {
+	if sum.Expired > 0 {
+		what := count(sum.Expired, "call")
+		if len(sum.Without) > 0 {
+			what += " (" + most(sum.Without, 10) + ")"
+		}
+		p.f("left out: %s, of which [retention] has dropped the payload. What was written to the CRMs stands and stays known to this journal; the export cannot carry it elsewhere, `callsync backup` can.\n", what)
+	}
+	if sum.OlderExpired > 0 {
+		p.f("left out: %s of calls whose newest one is here; [retention] has dropped their payloads\n", count(sum.OlderExpired, "older revision"))
+	}
+	if len(sum.Without) > 0 {
+		return errSilent
+	}
+	return nil
 }
 
 type importCmd struct {

@@ -32,6 +32,7 @@ func (c *undoCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	todo := slices.ContainsFunc(plans, func(u sync.Undo) bool { return u.Writes() || !u.Undone && (u.Pending || len(u.Records) > 0) })
+	final := todo && slices.ContainsFunc(plans, func(u sync.Undo) bool { return u.Final })
 	if c.JSON && (!c.Yes || !todo) {
 		return a.out.json(plans)
 	}
@@ -43,7 +44,14 @@ func (c *undoCmd) Run(ctx context.Context, a *app) error {
 	if !todo {
 		return nil
 	}
-	if err := a.confirm(ctx, c.Yes, "Undo it?", "nothing has been undone", "undo it"); err != nil {
+	if final && !c.JSON {
+		a.out.f("%s %s\n", styled{"this cannot be taken back:", red}, whyFinal)
+	}
+	question, does := "Undo it?", "undo it"
+	if final {
+		question, does = "Undo it for good?", "undo it for good"
+	}
+	if err := a.confirm(ctx, c.Yes, question, "nothing has been undone", does); err != nil {
 		return err
 	}
 	done, err := s.Undo(ctx, c.CallID, c.Destination)
@@ -56,7 +64,7 @@ func (c *undoCmd) Run(ctx context.Context, a *app) error {
 	var failed error
 	for i, u := range done {
 		if len(u.Left) <= len(plans[i].Left) {
-			a.out.f("%s: done; `callsync resync %s` writes it again\n", u.Destination, u.CallID)
+			a.out.f("%s: done; %s\n", u.Destination, wayBack(u))
 			continue
 		}
 		failed = errSilent
@@ -66,6 +74,17 @@ func (c *undoCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	return failed
+}
+
+// whyFinal says why an undo is for good.
+const whyFinal = "the call's payload has expired ([retention] bodies), so that nothing but a corrected delivery of it can bring back what is archived"
+
+// wayBack says how a call that was taken back is written again.
+func wayBack(u sync.Undo) string {
+	if u.Final {
+		return "for good: the call's payload has expired"
+	}
+	return fmt.Sprintf("`callsync resync %s` writes it again", u.CallID)
 }
 
 func printUndo(p *printer, u sync.Undo) {
