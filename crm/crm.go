@@ -134,6 +134,7 @@ func (m Match) IdentityKey() string {
 type Record struct {
 	Key    string // unique within callsync and stored in the CRM: "call.abc#call", "call.abc#action/0"
 	Block  string // the [[record]] block it came from: "call"
+	Item   int    // the item of a list it was made of, counted from 1; 0 for the record of a block without for_each
 	Object string
 	Fields []Field
 	// Links beyond the person, which every record is linked to.

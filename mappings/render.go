@@ -292,6 +292,9 @@ func (r *renderer) block(b blockRule) ([]crm.Record, error) {
 		if err != nil {
 			return nil, err
 		}
+		for j := range one {
+			one[j].Item = i + 1
+		}
 		records = append(records, one...)
 	}
 	return records, nil

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/callsync/callsync/crm"
@@ -346,8 +348,11 @@ type Applied struct {
 
 // A Record is one CRM record that exists, or is about to, because of a call.
 type Record struct {
-	Key    string `json:"key"`
-	Block  string `json:"block"`
+	Key   string `json:"key"`
+	Block string `json:"block"`
+	// Item is which item of the call's list the record stands for since a
+	// correction moved it, counted from 1; -1 for none; 0 for the one its key names.
+	Item   int    `json:"item,omitempty"`
 	Object string `json:"object"`
 	ID     string `json:"id,omitempty"` // "" until the CRM has answered
 	// Intent is when a request to create it was last about to be sent; zero once
@@ -368,6 +373,19 @@ type Record struct {
 	Keep bool `json:"keep,omitempty"`
 	// Replaced are the ids of deleted records in whose place this one was made.
 	Replaced []string `json:"replaced,omitempty"`
+}
+
+// MappedKey is the key under which the mapping yields the record now: that of the
+// item it stands for. It is "" when it stands for none.
+func (r Record) MappedKey() string {
+	switch {
+	case r.Item == 0:
+		return r.Key
+	case r.Item < 0:
+		return ""
+	default:
+		return r.Key[:strings.LastIndexByte(r.Key, '/')+1] + strconv.Itoa(r.Item-1)
+	}
 }
 
 // Ref names the record in the CRM; its ID is "" until the CRM has answered.

@@ -20,7 +20,7 @@ type act struct {
 	Call    int
 	Person  int
 	Summary int
-	Actions int
+	Actions []string
 	Score   int
 	After   bool // a fault strikes after the commit
 	N       int
@@ -33,13 +33,18 @@ func acts(t *rapid.T) []act {
 			Call:    rapid.IntRange(0, 5).Draw(t, "call"),
 			Person:  rapid.IntRange(0, 2).Draw(t, "person"),
 			Summary: rapid.IntRange(0, 3).Draw(t, "summary"),
-			Actions: rapid.IntRange(0, 3).Draw(t, "actions"),
+			Actions: todo().Draw(t, "actions"),
 			Score:   rapid.IntRange(0, 3).Draw(t, "score"),
 			After:   rapid.Bool().Draw(t, "after"),
 			N:       rapid.IntRange(0, 4).Draw(t, "n"),
 		}
 	})
 	return rapid.SliceOfN(gen, 1, 25).Draw(t, "acts")
+}
+
+// todo is a list of tasks, in any order, some of them alike.
+func todo() *rapid.Generator[[]string] {
+	return rapid.SliceOfN(rapid.SampledFrom([]string{"offer", "call back", "invite", "invoice"}), 0, 4)
 }
 
 func phoneOf(person int) string { return fmt.Sprintf("+1555123000%d", person) }
@@ -53,9 +58,8 @@ func (a act) score() string {
 }
 
 func (a act) payload(serial int) payload {
-	actions := []string{"offer", "call back", "invite"}[:a.Actions]
 	return call(fmt.Sprintf("c%d", a.Call), "phoneNumber", phoneOf(a.Person), "score", a.score(), "serial", serial,
-		"scheduledAt", fmt.Sprintf("2025-01-0%dT00:00:00Z", 1+a.Call), "callResult", result(fmt.Sprint("summary ", a.Summary), actions...))
+		"scheduledAt", fmt.Sprintf("2025-01-0%dT00:00:00Z", 1+a.Call), "callResult", result(fmt.Sprint("summary ", a.Summary), a.Actions...))
 }
 
 // Any order of deliveries, corrections, resyncs, faults and crashes ends in the
@@ -134,6 +138,7 @@ func (w *world) audit(last map[int]act) error {
 		people[phone] = ref
 	}
 	byKey := map[string]crm.Ref{}
+	todo := map[int][]string{} // live tasks by call
 	for _, object := range []string{"calls", "tasks"} {
 		for _, ref := range w.crm.live(object) {
 			key := w.crm.records[ref].key
@@ -141,6 +146,10 @@ func (w *world) audit(last map[int]act) error {
 				return fmt.Errorf("two records %s", key)
 			}
 			byKey[key] = ref
+			var id, n int
+			if _, err := fmt.Sscanf(key, "c%d#action/%d", &id, &n); err == nil {
+				todo[id] = append(todo[id], key)
+			}
 		}
 	}
 	newest := map[string]act{}
@@ -153,8 +162,13 @@ func (w *world) audit(last map[int]act) error {
 			return fmt.Errorf("no contact for call %d", id)
 		}
 		wants := map[string]string{fmt.Sprintf("c%d#call", id): fmt.Sprint("summary ", a.Summary)}
-		for i, text := range []string{"offer", "call back", "invite"}[:a.Actions] {
-			wants[fmt.Sprintf("c%d#action/%d", id, i)] = text
+		var is []string
+		for _, key := range todo[id] {
+			wants[key] = w.crm.props(byKey[key])["subject"]
+			is = append(is, wants[key])
+		}
+		if !slices.Equal(slices.Sorted(slices.Values(is)), slices.Sorted(slices.Values(a.Actions))) {
+			return fmt.Errorf("c%d has the tasks %q, want %q", id, is, a.Actions)
 		}
 		for key, text := range wants {
 			ref, ok := byKey[key]

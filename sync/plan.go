@@ -77,6 +77,7 @@ func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]s
 		p.Warnings = append(p.Warnings, warning.String())
 	}
 	p.Warnings = append(p.Warnings, want.Warnings...)
+	place(want, w)
 	it := &item{work: w, want: want, state: w.State}
 	if needsPerson(it) {
 		p.Person = planPerson(it, applied)

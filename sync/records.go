@@ -91,6 +91,7 @@ func (r *round) jobs() []*job {
 				row = store.Record{Key: w.Key, Object: w.Object}
 			}
 			row.Block, row.Keep = w.Block, w.Keep
+			row = r.standing(it, w, row)
 			jobs = append(jobs, &job{item: it, want: w, row: row, op: None})
 		}
 		for _, key := range slices.Sorted(maps.Keys(it.work.Records)) {
@@ -171,7 +172,7 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 // startAnew forgets the record that stood in the CRM, of one that is wanted again.
 func (j *job) startAnew() {
 	replaced := append(slices.Clip(j.row.Replaced), j.row.ID)
-	j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Object: j.want.Object, Keep: j.row.Keep, Replaced: replaced}
+	j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Item: j.row.Item, Object: j.want.Object, Keep: j.row.Keep, Replaced: replaced}
 }
 
 // decideOps says what kind of change each record needs.

@@ -212,6 +212,7 @@ func (r *round) render(w store.Work) *item {
 		})
 		return it
 	}
+	place(it.want, it.work)
 	for _, warning := range it.want.Warnings {
 		it.warn(warning)
 	}

@@ -248,6 +248,7 @@ func (v *verifier) modes(w store.Work, d *Drift) (modes map[string]crm.WriteMode
 	if err != nil {
 		return modes, false
 	}
+	place(want, w)
 	for _, rec := range want.Records {
 		if rec.Key == d.Record {
 			for _, f := range rec.Fields {

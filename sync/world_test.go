@@ -279,7 +279,7 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 	}
 	for i, a := range c.Result.HumanActions {
 		d.Records = append(d.Records, crm.Record{
-			Key: fmt.Sprintf("%s#action/%d", c.CallID, i), Block: "action", Object: "tasks",
+			Key: fmt.Sprintf("%s#action/%d", c.CallID, i), Block: "action", Item: i + 1, Object: "tasks",
 			Fields: []crm.Field{{Name: "subject", Value: crm.Str(a.Description), Write: crm.Always}},
 		})
 	}

@@ -24,7 +24,7 @@ func printExplained(p *printer, call admin.CallDetail, e admin.Explained) error 
 	for _, r := range x.Rules {
 		if r.Record != of {
 			of = r.Record
-			p.f("  record %s\n", styled{of, cyan})
+			p.f("  record %s%s\n", styled{of, cyan}, fates.keptAs(of))
 		}
 		name := r.Name
 		if name == "" {
@@ -77,9 +77,18 @@ func fatesOf(call admin.CallDetail, destination string) fates {
 		}
 	}
 	for _, r := range f.at.Records {
-		f.records[r.Key] = r
+		f.records[r.MappedKey()] = r
 	}
 	return f
+}
+
+// keptAs names the record that stands for an item, where a correction moved the
+// item since its record was made.
+func (f fates) keptAs(mapped string) string {
+	if key := f.records[mapped].Key; key != "" && key != mapped {
+		return ", kept as " + key
+	}
+	return ""
 }
 
 // of says whether a field's value was written, and why not.

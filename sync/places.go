@@ -1,0 +1,192 @@
+package sync
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// place gives the records that a block makes of a list the keys of those that
+// stand for the same items already. A correction may drop, add or move items, and
+// people work in the records: one that was completed must not become another
+// item's. An item is known again by what only it and one record say, wherever it
+// is in the list now; else by its place, which takes a change of words for one.
+//
+// What was placed once stays so while the call is as it was; an edit of the
+// mapping changes what is said of an item, and not which it is.
+func place(want *crm.Desired, w store.Work) {
+	var blocks []string
+	for _, rec := range want.Records {
+		if rec.Item > 0 && !slices.Contains(blocks, rec.Block) {
+			blocks = append(blocks, rec.Block)
+		}
+	}
+	for _, block := range blocks {
+		l := listing{corrected: w.State.Revision != w.Call.Revision}
+		for i := range want.Records {
+			if rec := &want.Records[i]; rec.Block == block && rec.Item > 0 {
+				l.items = append(l.items, rec)
+			}
+		}
+		for key, row := range w.Records {
+			if row.Block == block && keyItem(key) > 0 {
+				l.rows = append(l.rows, row)
+			}
+		}
+		slices.SortFunc(l.rows, func(a, b store.Record) int { return cmp.Compare(keyItem(a.Key), keyItem(b.Key)) })
+		if len(l.rows) > 0 {
+			l.place()
+		}
+	}
+}
+
+// keyItem is the item that a key of a list was made for, counted from 1; 0 for
+// other keys.
+func keyItem(key string) int {
+	after := key[strings.LastIndexByte(key, '#')+1:]
+	_, number, listed := strings.Cut(after, "/")
+	n, err := strconv.Atoi(number)
+	if !listed || err != nil {
+		return 0
+	}
+	return n + 1
+}
+
+// standsFor is the item that a record of a list stands for, counted from 1; 0 for
+// one that stands for none.
+func standsFor(row store.Record) int { return keyItem(row.MappedKey()) }
+
+// nothing is [store.Record.Item] of a record whose item is gone from the list,
+// and another has its place.
+const nothing = -1
+
+// A listing is what a call yields of one list, and what it has of it.
+type listing struct {
+	items     []*crm.Record
+	rows      []store.Record // in the order of their keys
+	corrected bool
+}
+
+func (l *listing) place() {
+	row := make([]int, len(l.items)) // index into rows, or -1
+	for i := range row {
+		row[i] = -1
+	}
+	if l.corrected {
+		l.recognize(row)
+	}
+	for i, item := range l.items {
+		if row[i] < 0 {
+			at := slices.IndexFunc(l.rows, func(r store.Record) bool { return standsFor(r) == item.Item })
+			if at >= 0 && !slices.Contains(row, at) {
+				row[i] = at
+			}
+		}
+	}
+	taken := map[string]bool{}
+	for _, r := range l.rows {
+		taken[r.Key] = true
+	}
+	for i, item := range l.items {
+		if row[i] >= 0 {
+			item.Key = l.rows[row[i]].Key
+			continue
+		}
+		base := item.Key[:strings.LastIndexByte(item.Key, '/')+1]
+		for n := len(l.items); taken[item.Key]; n++ {
+			item.Key = base + strconv.Itoa(n)
+		}
+		taken[item.Key] = true
+	}
+}
+
+// recognize finds the items that say something which, among all of the list, one
+// record says, too: the more there is of it, the sooner.
+func (l *listing) recognize(row []int) {
+	votes := map[[2]int]int{}
+	for name, said := range l.said() {
+		for v, by := range said {
+			if at := l.sayers(name, v); len(by) == 1 && len(at) == 1 {
+				votes[[2]int{by[0], at[0]}]++
+			}
+		}
+	}
+	var pairs [][2]int
+	for p := range votes {
+		pairs = append(pairs, p)
+	}
+	slices.SortFunc(pairs, func(a, b [2]int) int {
+		return cmp.Or(cmp.Compare(votes[b], votes[a]), cmp.Compare(l.moved(a), l.moved(b)), slices.Compare(a[:], b[:]))
+	})
+	for _, p := range pairs {
+		if row[p[0]] < 0 && !slices.Contains(row, p[1]) {
+			row[p[0]] = p[1]
+		}
+	}
+}
+
+// moved is 0 for an item and a record in the same place.
+func (l *listing) moved(p [2]int) int {
+	return rank(l.items[p[0]].Item != standsFor(l.rows[p[1]]))
+}
+
+// said lists by property and value the items that have it.
+func (l *listing) said() map[string]map[crm.Value][]int {
+	said := map[string]map[crm.Value][]int{}
+	for i, item := range l.items {
+		for _, f := range item.Fields {
+			if f.Value.IsNull() {
+				continue
+			}
+			if said[f.Name] == nil {
+				said[f.Name] = map[crm.Value][]int{}
+			}
+			said[f.Name][f.Value] = append(said[f.Name][f.Value], i)
+		}
+	}
+	return said
+}
+
+// sayers are the records for which a value was written, or is being written; those
+// that callsync archived only when there are no others.
+func (l *listing) sayers(name string, v crm.Value) []int {
+	var at, archived []int
+	for i, r := range l.rows {
+		switch a := r.Properties[name]; {
+		case a.Value != v && !(a.Unsure && a.Sent == v):
+		case r.Retracted:
+			archived = append(archived, i)
+		default:
+			at = append(at, i)
+		}
+	}
+	if len(at) == 0 {
+		return archived
+	}
+	return at
+}
+
+// standing keeps which item a record stands for, and takes the place from one that
+// stood for it before.
+func (r *round) standing(it *item, rec crm.Record, row store.Record) store.Record {
+	if rec.Item == 0 {
+		return row
+	}
+	for key, other := range it.work.Records {
+		if key != row.Key && other.Block == rec.Block && standsFor(other) == rec.Item {
+			other.Item = nothing
+			r.setRecord(it, other)
+		}
+	}
+	if standsFor(row) != rec.Item {
+		row.Item = rec.Item
+		if _, known := it.work.Records[row.Key]; known {
+			r.setRecord(it, row)
+		}
+	}
+	return row
+}

@@ -1,0 +1,153 @@
+package sync_test
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/store"
+)
+
+// correct has the call say something new, with these tasks.
+func (w *world) correct(tasks ...string) {
+	w.t.Helper()
+	serial++
+	w.deliver(call("c1", "phoneNumber", ann, "serial", serial, "callResult", result("x", tasks...)))
+	w.settle()
+	w.wantStatus("c1", store.Synced)
+}
+
+// tasks are the live tasks by what they say. Those that are alike count once.
+func (w *world) tasks() map[string]crm.Ref {
+	by := map[string]crm.Ref{}
+	for _, ref := range w.crm.live("tasks") {
+		by[w.crm.props(ref)["subject"]] = ref
+	}
+	return by
+}
+
+// A task that somebody works on stays that task, whatever a correction does to
+// the others of its call.
+func TestTasksAreKnownAgain(t *testing.T) {
+	for name, x := range map[string]struct {
+		was, is []string
+		same    map[string]string // by what the task says now, what it said
+	}{
+		"the first goes":        {[]string{"offer", "invite"}, []string{"invite"}, map[string]string{"invite": "invite"}},
+		"one comes first":       {[]string{"offer"}, []string{"call", "offer"}, map[string]string{"offer": "offer"}},
+		"they change places":    {[]string{"offer", "invite"}, []string{"invite", "offer"}, map[string]string{"offer": "offer", "invite": "invite"}},
+		"one for another":       {[]string{"offer", "invite"}, []string{"invite", "call"}, map[string]string{"invite": "invite"}},
+		"other words":           {[]string{"offer", "invite"}, []string{"offer by mail", "invite"}, map[string]string{"offer by mail": "offer", "invite": "invite"}},
+		"other words, moved on": {[]string{"offer", "invite"}, []string{"offer by mail", "call", "invite"}, map[string]string{"offer by mail": "offer", "invite": "invite"}},
+		"other words for all":   {[]string{"offer", "invite"}, []string{"offer by mail", "invite by mail"}, map[string]string{"offer by mail": "offer", "invite by mail": "invite"}},
+		"alike":                 {[]string{"call", "call", "offer"}, []string{"call", "offer"}, map[string]string{"offer": "offer"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.correct(x.was...)
+				before := w.tasks()
+				w.correct(x.is...)
+				w.wantLive("tasks", len(x.is))
+				now := w.tasks()
+				for is, was := range x.same {
+					if now[is] != before[was] {
+						t.Errorf("%q is %v, and was %v as %q", is, now[is], before[was], was)
+					}
+				}
+				for said, ref := range before {
+					if !slices.Contains(slices.Collect(maps.Values(x.same)), said) && said != "call" {
+						if w.crm.props(ref) != nil && slices.Contains(w.crm.live("tasks"), ref) {
+							t.Errorf("%q became %q", said, w.crm.props(ref)["subject"])
+						}
+					}
+				}
+				w.crm.wrote()
+				w.resync(store.Request{}, "c1")
+				if got := w.changed(); got != "" {
+					t.Errorf("a resync of the same wrote %s", got)
+				}
+			})
+		})
+	}
+}
+
+// A task that somebody deleted does not take another with it.
+func TestDeletedTaskTakesNoOther(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.correct("offer", "invite")
+		w.crm.remove(w.tasks()["offer"])
+		invite := w.tasks()["invite"]
+		w.correct("invite")
+		if got := w.tasks(); len(got) != 1 || got["invite"] != invite {
+			t.Errorf("the tasks are %v, want invite as %v", got, invite)
+		}
+		w.correct("invite", "call")
+		w.wantLive("tasks", 2)
+		w.correct("offer", "invite", "call") // which somebody deleted
+		w.wantLive("tasks", 2)
+		w.correct("offer", "invite", "call", "call")
+		w.wantLive("tasks", 3)
+	})
+}
+
+// Whatever corrections do, and however often the daemon starts anew between them,
+// a task that stays in the list stays the record it was.
+func TestTasksStayThroughCorrections(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		lists := rapid.SliceOfN(todo(), 2, 8).Draw(rt, "lists")
+		path := filepath.Join(t.TempDir(), "journal.db")
+		var wrong string
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{t: t, path: path, version: "m1", crm: newFake(time.Now)}
+			w.open()
+			w.start()
+			for i, list := range lists {
+				before := w.tasks()
+				w.correct(list...)
+				now := w.tasks()
+				var said []string
+				for _, ref := range w.crm.live("tasks") {
+					said = append(said, w.crm.props(ref)["subject"])
+				}
+				if !slices.Equal(slices.Sorted(slices.Values(said)), slices.Sorted(slices.Values(list))) {
+					wrong = fmt.Sprintf("after %d the tasks are %q, want %q", i, said, list)
+					break
+				}
+				for _, text := range list {
+					once := i > 0 && count(lists[i-1], text) == 1 && count(list, text) == 1
+					if once && before[text] != now[text] {
+						wrong = fmt.Sprintf("after %d, %q became another record", i, text)
+					}
+				}
+				if i%2 == 1 {
+					w.resync(store.Request{}, "c1")
+				}
+			}
+			w.stop()
+			if err := w.journal.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		if wrong != "" {
+			rt.Fatal(wrong)
+		}
+	})
+}
+
+var serial int
+
+func count(list []string, text string) (n int) {
+	for _, x := range list {
+		if x == text {
+			n++
+		}
+	}
+	return n
+}
