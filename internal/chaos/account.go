@@ -94,6 +94,7 @@ type account struct {
 	deleted deletions
 	removed atomic.Int64 // activities deleted
 	parted  partings
+	seen    sightings
 	// refresh is the OAuth refresh token callsync logs in with; "" where it has a
 	// key.
 	refresh string
@@ -104,7 +105,7 @@ const longLagOneIn = 10
 
 func newAccount(w *world, name string, index int, seed uint64) (*account, error) {
 	r := rand.New(rand.NewPCG(seed, uint64(index)+77))
-	a := &account{kind: kinds[name], name: name, index: index, world: w, joined: map[string]bool{}}
+	a := &account{kind: kinds[name], name: name, index: index, world: w, joined: map[string]bool{}, seen: sightings{}}
 	a.lag = []time.Duration{0, 50, 300, 1000, 3000}[r.IntN(5)] * time.Millisecond
 	if r.IntN(longLagOneIn) == 0 {
 		a.lag = time.Duration(10+r.IntN(21)) * time.Second

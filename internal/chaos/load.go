@@ -165,11 +165,17 @@ func (l *load) revise(c *call) {
 	}
 	if len(d.actions) > 0 && r.IntN(2) == 0 {
 		k := r.IntN(len(d.actions))
-		switch r.IntN(3) {
+		switch r.IntN(6) {
 		case 0:
 			d.actions[k] = "" // done
 		case 1:
 			d.actions = d.actions[:k]
+		case 2:
+			d.actions = slices.Delete(slices.Clone(d.actions), k, k+1)
+		case 3:
+			d.actions = slices.Insert(slices.Clone(d.actions), k, fmt.Sprintf("do first of %s, from %d", c.id, len(c.versions)))
+		case 4:
+			d.actions[0], d.actions[k] = d.actions[k], d.actions[0]
 		default:
 			d.actions[k] = fmt.Sprintf("do %d of %s, as corrected in %d", k, c.id, len(c.versions))
 		}

@@ -161,6 +161,13 @@ func (w *world) audit(ctx context.Context, l *load, strict bool) []string {
 			for _, text := range auditStanding(a.name, j, wants[id], p, m.deleted) {
 				wrong("%s: %s: %s", a.name, id, text)
 			}
+			var bodies []json.RawMessage
+			for _, r := range j.Revisions {
+				bodies = append(bodies, r.Body)
+			}
+			for _, text := range a.seen.audit(id, bodies, p) {
+				wrong("%s: %s: %s", a.name, id, text)
+			}
 		}
 	}
 	if len(found) > 0 {

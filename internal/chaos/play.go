@@ -50,10 +50,18 @@ func (w *world) play(ctx context.Context, s *script, verbose bool) []string {
 		}
 	}
 	w.trap.disarm()
+	w.look()
 	if err := w.redo(ctx, s); err != nil {
 		return []string{err.Error()}
 	}
 	return w.judge(ctx, s.load)
+}
+
+// look notes what stands in the CRMs.
+func (w *world) look() {
+	for _, a := range w.accounts {
+		a.seen.look(a.portray(a))
+	}
 }
 
 // redo ends what was undone: a call that was taken back stays so until somebody
@@ -73,6 +81,7 @@ func (w *world) redo(ctx context.Context, s *script) error {
 // round plays one round; when it returns, callsync is running and every
 // delivery that is not abandoned was acknowledged.
 func (w *world) round(ctx context.Context, l *load, x round) error {
+	w.look()
 	for i, e := range x.edits {
 		if err := w.accounts[i].edit(e); err != nil {
 			return err
