@@ -10,11 +10,11 @@ import (
 
 // Fixes reports whether [Loop.Repair] does anything about a drift: about changed
 // properties that the mapping always writes, about people who were merged and,
-// with recreate, about what is missing.
+// with recreate, about what is missing and can be made anew.
 func (d *Drift) Fixes(recreate bool) bool {
 	switch d.Kind {
 	case Missing:
-		return recreate
+		return recreate && !d.Final
 	case Merged:
 		return d.Record == contactRecord
 	default:

@@ -23,13 +23,16 @@ type Verified struct {
 // and what the CRM holds. It holds the call's values: it is for the person who
 // asked, not for logs.
 type Drift struct {
-	CallID      string           `json:"callId"`
-	Destination string           `json:"destination"`
-	Record      string           `json:"record"` // its key; "contact" for the person
-	Ref         crm.Ref          `json:"ref"`
-	Kind        DriftKind        `json:"kind"`
-	Now         crm.Ref          `json:"now,omitzero"` // of Merged: who they became
-	Changes     []PropertyChange `json:"changes,omitempty"`
+	CallID      string    `json:"callId"`
+	Destination string    `json:"destination"`
+	Record      string    `json:"record"` // its key; "contact" for the person
+	Ref         crm.Ref   `json:"ref"`
+	Kind        DriftKind `json:"kind"`
+	Now         crm.Ref   `json:"now,omitzero"` // of Merged: who they became
+	// Final, of Missing: the call's body has expired, so that nothing makes the
+	// record anew.
+	Final   bool             `json:"final,omitempty"`
+	Changes []PropertyChange `json:"changes,omitempty"`
 }
 
 // A DriftKind says what happened to a record.
@@ -188,7 +191,7 @@ func (v *verifier) note(w store.Work, record string, ref crm.Ref, applied map[st
 	d := Drift{CallID: w.Call.ID, Destination: v.r.loop.name, Record: record, Ref: ref}
 	switch {
 	case snap.Gone:
-		d.Kind = Missing
+		d.Kind, d.Final = Missing, !w.Call.HasBody()
 	case snap.Ref != ref:
 		d.Kind, d.Now = Merged, snap.Ref
 	default:

@@ -32,21 +32,22 @@ func printExplained(p *printer, call admin.CallDetail, e admin.Explained) error 
 		} else if r.Kind == mappings.RuleMatch {
 			name = "match " + name
 		}
-		p.f("    %s = %s", styled{name, bold}, r.Result)
+		p.f("    %s = %s", styled{name, bold}, p.lines(r.Result, maxRule))
 		if r.Kind == mappings.RuleField && r.Write != "" && r.Write != crm.Always {
 			p.f(" %s", styled{"(" + string(r.Write) + ")", dim})
 		}
 		p.f("\n")
-		p.f("      %s  %s\n", styled{r.Pos.String(), dim}, cut(strings.Join(strings.Fields(r.Text), " "), maxRule))
+		p.f("      %s  %s\n", styled{r.Pos.String(), dim}, p.lines(strings.Join(strings.Fields(r.Text), " "), maxRule))
 		for _, in := range r.Inputs {
-			p.f("      %s is %s\n", in.Name, inputText(in.Value))
+			p.f("      %s is %s\n", in.Name, p.lines(inputText(in.Value), maxInput))
 		}
 		if r.Note != "" {
 			p.f("      %s\n", styled{r.Note, yellow})
 		}
 		switch r.Kind {
 		case mappings.RuleField:
-			p.f("      %s\n", fates.of(r))
+			fate := fates.of(r)
+			p.f("      %s\n", styled{p.lines(fate.text, maxInput), fate.c})
 		case mappings.RuleMatch:
 			fates.printMatch(p, rule, r)
 			rule++
@@ -114,7 +115,7 @@ func (f fates) of(r mappings.Rule) styled {
 	case applied.Kept != "":
 		return styled{"not written: " + applied.Kept, yellow}
 	case !wanted:
-		return styled{"last written: " + cut(valueText(applied.Value, applied.Wire), maxInput) + "; the mapping has changed since", yellow}
+		return styled{"last written: " + valueText(applied.Value, applied.Wire) + "; the mapping has changed since", yellow}
 	case applied.Value.IsNull():
 		return styled{"empty, as callsync left it", dim}
 	case applied.Wire != "":
@@ -142,10 +143,10 @@ func (f fates) printMatch(p *printer, n int, r mappings.Rule) {
 	printCandidates(p, "      ", c.Ref, c.Candidates)
 }
 
-// How much of an input and of a rule's text is shown, in columns.
+// How much of a value and of a rule's text is shown on a terminal, in lines.
 const (
-	maxInput = 120
-	maxRule  = 240
+	maxInput = 2
+	maxRule  = 3
 )
 
 func inputText(v any) string {
@@ -156,5 +157,5 @@ func inputText(v any) string {
 	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return cut(string(b), maxInput)
+	return string(b)
 }

@@ -94,6 +94,15 @@ func (p *printer) harmless(arg any) any {
 	}
 }
 
+// lines cuts text to what fills so many lines of the terminal; elsewhere it stays
+// whole.
+func (p *printer) lines(text string, n int) string {
+	if p.width == 0 {
+		return text
+	}
+	return cut(clean(text), n*p.width)
+}
+
 // wrap prints text after a prefix, on a terminal in as many lines as it needs,
 // those after the first as far to the right.
 func (p *printer) wrap(prefix string, s styled) {

@@ -156,7 +156,7 @@ func printOutcome(p *printer, call store.CallView, names []string) (err error) {
 		}
 		p.f("%s to %s: %s", styled{call.ID, bold}, name, statusText(state.Status))
 		if state.Status == store.Retrying && !state.Next.IsZero() {
-			p.f(", next attempt %s", ago(state.Next, now()))
+			p.f(", next attempt %s", due(state.Next, now()))
 		}
 		p.f("\n")
 		if state.Reason != "" {

@@ -144,7 +144,7 @@ func printCallAt(p *printer, d admin.CallDetail, c admin.CallAt) {
 		printHold(p, c.Hold)
 	}
 	if !c.Next.IsZero() {
-		p.f("  next attempt %s (%s)\n", at(c.Next), ago(c.Next, now()))
+		p.f("  next attempt %s (due %s)\n", at(c.Next), due(c.Next, now()))
 	}
 	for _, w := range c.Warnings {
 		p.f("  %s %s\n", styled{"warning:", yellow}, w)
@@ -170,7 +170,7 @@ func printHold(p *printer, h *admin.Hold) {
 		}
 	}
 	if h.Phase != "" && !h.Until.IsZero() {
-		p.f("    goes on by itself %s\n", ago(h.Until, now()))
+		p.f("    goes on by itself %s\n", due(h.Until, now()))
 	}
 }
 
@@ -228,8 +228,8 @@ func printRecord(p *printer, r store.Record) {
 	t := newTable()
 	t.indent = "    "
 	for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
-		v := r.Properties[name]
-		t.row(name, styled{v.Kept, yellow}, valueText(v.Value, v.Wire))
+		note, text := standing(r.Properties[name])
+		t.row(name, styled{note, yellow}, text)
 	}
 	t.print(p)
 	if len(r.Links) > 0 {
@@ -238,6 +238,19 @@ func printRecord(p *printer, r store.Record) {
 			links[i] = l.String()
 		}
 		p.f("    linked to %s\n", strings.Join(links, ", "))
+	}
+}
+
+// standing says what a property holds because of callsync, or would hold and why it
+// does not.
+func standing(a store.Applied) (note, text string) {
+	switch {
+	case !a.Unsure:
+		return a.Kept, valueText(a.Value, a.Wire)
+	case a.Value.IsNull():
+		return "sent, not confirmed", valueText(a.Sent, "")
+	default:
+		return "sent, not confirmed", valueText(a.Value, a.Wire) + " → " + valueText(a.Sent, "")
 	}
 }
 

@@ -91,7 +91,7 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 		p.wrap("  ", styled{d.Hint, plain})
 	}
 	if d.Phase != sync.Running && !d.Until.IsZero() {
-		p.f("  goes on by itself %s\n", ago(d.Until, now()))
+		p.f("  goes on by itself %s\n", due(d.Until, now()))
 	}
 	var states []string
 	for _, st := range store.Statuses() {

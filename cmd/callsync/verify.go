@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/sync"
@@ -35,13 +37,13 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer s.close()
 	req := admin.VerifyRequest{Selection: c.of(c.CallIDs), Repair: c.Yes, Recreate: c.Recreate && c.Yes}
-	total, err := c.verify(ctx, a, s, req)
+	total, lost, err := c.verify(ctx, a, s, req)
 	if err != nil {
 		return err
 	}
 	fixable := total.Fixable
 	if c.Recreate && !c.Yes {
-		fixable += total.Drifts[sync.Missing]
+		fixable += lost
 	}
 	if c.Repair && !c.Yes && fixable > 0 && !c.JSON {
 		if err := a.confirm(ctx, false, "Repair it?", "nothing has been repaired", "repair it"); err != nil {
@@ -65,10 +67,14 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// verify prints drifts as they come in, and the totals.
-func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.VerifyRequest) (*admin.Verified, error) {
+// verify prints drifts as they come in, and the totals. lost is how many of them
+// --recreate would mend.
+func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.VerifyRequest) (total *admin.Verified, lost int, err error) {
 	lines := json.NewEncoder(harmlessWriter{a.out.w})
-	total, err := s.Verify(ctx, req, func(d sync.Drift) error {
+	total, err = s.Verify(ctx, req, func(d sync.Drift) error {
+		if d.Kind == sync.Missing && d.Fixes(true) {
+			lost++
+		}
 		if c.JSON {
 			return lines.Encode(admin.VerifyLine{Drift: &d})
 		}
@@ -77,9 +83,9 @@ func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.Ve
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	case c.JSON:
-		return total, lines.Encode(admin.VerifyLine{Total: total})
+		return total, lost, lines.Encode(admin.VerifyLine{Total: total})
 	}
 	p := a.out
 	p.f("%s, %s and %s looked at", count(total.Calls, "call"), count(total.Records, "record"), people(total.People))
@@ -91,18 +97,17 @@ func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.Ve
 		p.f("; %d of the changed kept as people have it", total.Kept)
 	}
 	p.f("\n")
-	return total, nil
+	return total, lost, nil
 }
-
-// maxShown is how much of a value is shown, in columns: enough to recognise it.
-const maxShown = 40
 
 func (c *verifyCmd) print(p *printer, d sync.Drift) {
 	p.f("%s %s %s, %s: ", styled{d.CallID, bold}, d.Destination, d.Record, styled{d.Ref.String(), cyan})
 	switch d.Kind {
 	case sync.Missing:
 		p.f("%s", styled{"missing", red})
-		if c.Repair {
+		if d.Final {
+			p.f(", and stays deleted: the call's payload has expired")
+		} else if c.Repair {
 			p.f(", %s", repairText(d.Fixes(c.Recreate), "made anew", "stays deleted without --recreate"))
 		}
 	case sync.Merged:
@@ -121,7 +126,13 @@ func (c *verifyCmd) print(p *printer, d sync.Drift) {
 		if note == "" && c.Repair {
 			note = "written again"
 		}
-		t.row(ch.Name, cut(clean(valueText(ch.Old, "")), maxShown)+" → "+cut(clean(valueText(ch.New, "")), maxShown), styled{note, dim})
+		was, is := valueText(ch.Old, ""), valueText(ch.New, "")
+		if p.width == 0 { // whole, and so not in columns
+			p.f("%s\n", strings.TrimRight(fmt.Sprintf("    %s  %s → %s  %s", ch.Name, was, is, note), " "))
+			continue
+		}
+		most := max(minColumn, p.width/4) // so that both can be recognised
+		t.row(ch.Name, cut(clean(was), most)+" → "+cut(clean(is), most), styled{note, dim})
 	}
 	t.print(p)
 }

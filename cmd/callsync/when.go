@@ -79,6 +79,14 @@ func ago(t, now time.Time) string {
 	}
 }
 
+// due prints how long it is until something is to happen.
+func due(t, now time.Time) string {
+	if !t.After(now) {
+		return "now"
+	}
+	return ago(t, now)
+}
+
 // span prints a duration in its one or two largest units.
 func span(d time.Duration) string {
 	pair := func(big, small int, a, b string) string {
