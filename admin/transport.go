@@ -12,6 +12,11 @@ import (
 type handlerTransport struct{ h http.Handler }
 
 func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	served := r
+	if r.Body == nil { // a handler may read it all the same
+		served = r.WithContext(r.Context())
+		served.Body = http.NoBody
+	}
 	pr, pw := io.Pipe()
 	w := &pipeWriter{header: http.Header{}, body: pw, started: make(chan struct{})}
 	trailer := http.Header{} // complete once the body has ended
@@ -29,7 +34,7 @@ func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 			pw.Close()
 		}()
-		t.h.ServeHTTP(w, r)
+		t.h.ServeHTTP(w, served)
 	}()
 	select {
 	case <-w.started:

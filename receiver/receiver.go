@@ -216,10 +216,15 @@ func (h *Receiver) accept(ctx context.Context, d store.Delivery, call *julian.Ca
 		return answerUnavailable, store.Delivery{Size: d.Size}
 	}
 	d.Verdict = receipt.Verdict
-	h.log.LogAttrs(ctx, slog.LevelInfo, "delivery",
+	attrs := []slog.Attr{
 		slog.String("callId", d.CallID), slog.String("verdict", string(d.Verdict)),
 		slog.Int("revision", receipt.Revision), slog.Int("bytes", d.Size),
-		slog.Int("warnings", len(call.Warnings)), slog.String("requestId", d.RequestID))
+		slog.Int("warnings", len(call.Warnings)), slog.String("requestId", d.RequestID),
+	}
+	if receipt.Reason != "" {
+		attrs = append(attrs, slog.String("reason", receipt.Reason))
+	}
+	h.log.LogAttrs(ctx, slog.LevelInfo, "delivery", attrs...)
 	return answerVerdict(d.Verdict, d.CallID), d
 }
 

@@ -192,6 +192,7 @@ type Receipt struct {
 	Verdict  Verdict
 	Revision int // the newest accepted revision of the call, from 1
 	Seq      uint64
+	Reason   string // why it is stale; it is kept as the delivery's Reason
 }
 
 // A Call is the newest accepted revision of a callId, without its body and

@@ -16,6 +16,7 @@ import (
 	"github.com/callsync/callsync/config"
 	"github.com/callsync/callsync/crm/sandbox"
 	"github.com/callsync/callsync/crm/sandbox/salesforcesim"
+	"github.com/callsync/callsync/julian"
 )
 
 // A fence is a fenced block of a document.
@@ -143,6 +144,28 @@ func TestDocumentsCommands(t *testing.T) {
 	}
 	if n < 60 {
 		t.Errorf("only %d commands were found", n)
+	}
+}
+
+// TestDocumentsListInterimResults: whoever asks why a call waits reads which results
+// are not final.
+func TestDocumentsListInterimResults(t *testing.T) {
+	var interim []string
+	for _, r := range julian.ResultTypes() {
+		if r.Interim() {
+			interim = append(interim, "`"+string(r)+"`")
+		}
+	}
+	last := len(interim) - 1
+	want := strings.Join(interim[:last], ", ") + " and " + interim[last]
+	for _, file := range []string{"../../docs/operations.md", "../../docs/mappings.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s does not list %s", file, want)
+		}
 	}
 }
 

@@ -52,8 +52,8 @@ var examples = map[string][]example{
 	},
 	"readmit": {
 		{"See what it was that could not be read", "callsync readmit 4711 --body"},
-		{"Take it in, now that larger bodies are allowed", "callsync readmit 4711"},
-		{"Take a mended copy in", "callsync readmit 4711 --file mended.json"},
+		{"Take a mended copy in, or the whole of what was too large", "callsync readmit 4711 --file mended.json"},
+		{"Take it in as it came, if only its Content-Type was wrong", "callsync readmit 4711"},
 	},
 	"mapping": {
 		{"Take an edit back", "callsync mapping b8a6d8638137 > mappings/hubspot.toml"},

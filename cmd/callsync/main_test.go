@@ -62,7 +62,7 @@ const testKey = "test-key"
 //	                       that write; or forget them
 //	holds                  print how many records the CRM holds
 //	sent OPERATION         print the bodies of an operation's requests
-//	replace OLD NEW FILE   edit a file; OLD must be in it
+//	replace OLD NEW FILE   edit a file; OLD must be in it; \n in NEW breaks the line
 //	append FILE TEXT       add to a file; \n in TEXT breaks the line
 //	get URL [TOKEN]        print the status and body of an answer
 //	edit OBJECT KEY PROPERTY VALUE
@@ -408,5 +408,5 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 	if !strings.Contains(text, args[0]) {
 		ts.Fatalf("%s does not have %q", args[2], args[0])
 	}
-	ts.Check(os.WriteFile(file, []byte(strings.Replace(text, args[0], args[1], 1)), 0o600))
+	ts.Check(os.WriteFile(file, []byte(strings.Replace(text, args[0], strings.ReplaceAll(args[1], `\n`, "\n"), 1)), 0o600))
 }

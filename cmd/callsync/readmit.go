@@ -7,7 +7,7 @@ import (
 
 type readmitCmd struct {
 	output
-	Number uint64 `arg:"" help:"The delivery's number, from deliveries --verdict rejected."`
+	Number uint64 `arg:"" help:"The delivery's number, from deliveries --verdict rejected or stale."`
 	Body   bool   `xor:"what" help:"Only print the body as it was received."`
 	File   string `xor:"what" placeholder:"FILE" help:"A mended copy of the body to take in instead; - for standard input."`
 }
@@ -41,6 +41,10 @@ func (c *readmitCmd) Run(ctx context.Context, a *app) error {
 	}
 	if c.JSON {
 		return a.out.json(answer)
+	}
+	if answer.Reason != "" {
+		a.out.f("%s: %s, it is %s; revision %d stays\n", answer.CallID, answer.Verdict, answer.Reason, answer.Revision)
+		return nil
 	}
 	a.out.f("%s: %s, revision %d\n", answer.CallID, answer.Verdict, answer.Revision)
 	return nil

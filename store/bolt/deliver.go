@@ -103,49 +103,65 @@ func (t *tx) deliver(p *parcel) (store.Receipt, error) {
 	if p.Verdict == store.Rejected {
 		err = t.quarantine(seq, p.packed)
 	} else {
-		r.Verdict, r.Revision, err = t.receive(seq, p)
+		err = t.receive(seq, p, &r)
 	}
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	return r, t.logDelivery(seq, r.Verdict, p)
+	return r, t.logDelivery(seq, &r, p)
 }
 
 // receive decides what a well-formed delivery is, and keeps it if it is news.
-func (t *tx) receive(seq uint64, p *parcel) (store.Verdict, int, error) {
+func (t *tx) receive(seq uint64, p *parcel, r *store.Receipt) error {
 	d, known, err := t.find(p.CallID)
 	if err != nil {
-		return "", 0, err
+		return err
 	}
 	if !known {
-		err := t.acceptNew(seq, p)
-		return store.Accepted, 1, err
+		r.Verdict, r.Revision = store.Accepted, 1
+		return t.acceptNew(seq, p)
 	}
 	current, err := d.call()
 	if err != nil {
-		return "", 0, err
+		return err
 	}
-	switch {
-	case p.Hash == current.Hash:
-		err = errors.Join(t.mend(d, p, &current), t.listDelivery(d, seq))
-		return store.Duplicate, current.Revision, err
-	case p.call.Interim && !current.Interim, d.hasRevision(p.Hash), p.Lane == store.Replay && p.At.Before(current.RevisedAt):
-		err = t.listDelivery(d, seq)
-		return store.Stale, current.Revision, err
+	r.Revision = current.Revision
+	if p.Hash == current.Hash {
+		r.Verdict = store.Duplicate
+		return errors.Join(t.mend(d, p, &current), t.listDelivery(d, seq))
+	}
+	if r.Reason = d.stale(p, &current); r.Reason != "" {
+		r.Verdict = store.Stale
+		return t.listDelivery(d, seq)
 	}
 	if d, err = t.takeOut(d); err != nil {
-		return "", 0, err
+		return err
 	}
 	next := p.call
 	next.ReceivedAt, next.Expired = current.ReceivedAt, current.Expired
 	next.Revision = current.Revision + 1
 	if err := t.unfileKind(&current, d.place); err != nil {
-		return "", 0, err
+		return err
 	}
 	if err := t.fileKind(&next, d.place); err != nil {
-		return "", 0, err
+		return err
 	}
-	return store.Revised, next.Revision, t.revise(d, seq, p, &next)
+	r.Verdict, r.Revision = store.Revised, next.Revision
+	return t.revise(d, seq, p, &next)
+}
+
+// stale is why a delivery changes nothing; "" when it is news.
+func (d dossier) stale(p *parcel, current *store.Call) string {
+	if p.call.Interim && !current.Interim {
+		return store.StaleInterim
+	}
+	if n := d.revisionOf(p.Hash); n > 0 {
+		return store.StaleEarlier(n, current.Revision)
+	}
+	if p.Lane == store.Replay && p.At.Before(current.RevisedAt) {
+		return store.StaleBulk
+	}
+	return ""
 }
 
 // mend replaces the body of the newest revision, if it can no longer be read, by a
@@ -270,8 +286,14 @@ func decodeRevision(value []byte) (seq uint64, at time.Time, hash string) {
 }
 
 // logDelivery writes the row that every POST gets, and its indexes.
-func (t *tx) logDelivery(seq uint64, v store.Verdict, p *parcel) error {
-	value := append(key{}.time(p.At).text(string(v)), p.entry...)
+func (t *tx) logDelivery(seq uint64, receipt *store.Receipt, p *parcel) error {
+	v, entry := receipt.Verdict, p.entry
+	if receipt.Reason != "" {
+		d := p.Delivery
+		d.Reason = receipt.Reason
+		entry = encodeDelivery(&d)
+	}
+	value := append(key{}.time(p.At).text(string(v)), entry...)
 	if err := t.growing(deliveryBucket).Put(key{}.uint64(seq), value); err != nil {
 		return err
 	}

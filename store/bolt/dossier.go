@@ -207,14 +207,16 @@ func (d dossier) load(w *store.Work) (body []byte, err error) {
 	return body, cmp.Or(stateErr, recordErr, err)
 }
 
-// hasRevision reports whether a body with this hash was accepted before.
-func (d dossier) hasRevision(hash string) (found bool) {
-	_ = d.each(key{rowRevision}, func(_, value []byte) error {
-		_, _, h := decodeRevision(value)
-		found = found || h == hash
+// revisionOf is the newest revision whose body had this hash; 0 when none had.
+func (d dossier) revisionOf(hash string) (n int) {
+	_ = d.each(key{rowRevision}, func(rest, value []byte) error {
+		if _, _, h := decodeRevision(value); h == hash {
+			r := keyReader(rest)
+			n = int(r.uint32())
+		}
 		return nil
 	})
-	return found
+	return n
 }
 
 // newestBody returns the packed body of the newest revision of c, which is the

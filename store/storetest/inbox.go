@@ -30,44 +30,45 @@ func testVerdicts(t *testing.T, open Open) {
 		text     string
 		verdict  store.Verdict
 		revision int
+		reason   string // of a stale one
 	}
 	for _, x := range []struct {
 		name  string
 		steps []step
 	}{
 		{"new, same, changed", []step{
-			{julian.Voicemail, "one", store.Accepted, 1},
-			{julian.Voicemail, "one", store.Duplicate, 1},
-			{julian.Voicemail, "two", store.Revised, 2},
-			{julian.Voicemail, "two", store.Duplicate, 2},
+			{julian.Voicemail, "one", store.Accepted, 1, ""},
+			{julian.Voicemail, "one", store.Duplicate, 1, ""},
+			{julian.Voicemail, "two", store.Revised, 2, ""},
+			{julian.Voicemail, "two", store.Duplicate, 2, ""},
 		}},
 		{"an older revision again", []step{
-			{julian.Voicemail, "one", store.Accepted, 1},
-			{julian.Voicemail, "two", store.Revised, 2},
-			{julian.Voicemail, "one", store.Stale, 2},
-			{julian.Voicemail, "three", store.Revised, 3},
-			{julian.Voicemail, "two", store.Stale, 3},
+			{julian.Voicemail, "one", store.Accepted, 1, ""},
+			{julian.Voicemail, "two", store.Revised, 2, ""},
+			{julian.Voicemail, "one", store.Stale, 2, store.StaleEarlier(1, 2)},
+			{julian.Voicemail, "three", store.Revised, 3, ""},
+			{julian.Voicemail, "two", store.Stale, 3, store.StaleEarlier(2, 3)},
 		}},
 		{"interim, then terminal, then interim", []step{
-			{julian.ProcessingAnalysis, "one", store.Accepted, 1},
-			{julian.Calling, "two", store.Revised, 2},
-			{julian.GoalCompleted, "three", store.Revised, 3},
-			{julian.ProcessingAnalysis, "four", store.Stale, 3},
-			{julian.ProcessingAnalysis, "one", store.Stale, 3},
-			{julian.GoalCompleted, "three", store.Duplicate, 3},
-			{julian.GoalNotCompleted, "five", store.Revised, 4},
+			{julian.ProcessingAnalysis, "one", store.Accepted, 1, ""},
+			{julian.Calling, "two", store.Revised, 2, ""},
+			{julian.GoalCompleted, "three", store.Revised, 3, ""},
+			{julian.ProcessingAnalysis, "four", store.Stale, 3, store.StaleInterim},
+			{julian.ProcessingAnalysis, "one", store.Stale, 3, store.StaleInterim},
+			{julian.GoalCompleted, "three", store.Duplicate, 3, ""},
+			{julian.GoalNotCompleted, "five", store.Revised, 4, ""},
 		}},
 		{"without a result type is terminal", []step{
-			{"", "one", store.Accepted, 1},
-			{julian.Scheduled, "two", store.Stale, 1},
+			{"", "one", store.Accepted, 1, ""},
+			{julian.Scheduled, "two", store.Stale, 1, store.StaleInterim},
 		}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			f := start(t, open)
 			for i, s := range x.steps {
 				r := f.deliver(delivery("call", s.result, s.text, at(i)))
-				if r.Verdict != s.verdict || r.Revision != s.revision {
-					t.Fatalf("step %d: %s, revision %d; want %s, revision %d", i, r.Verdict, r.Revision, s.verdict, s.revision)
+				if r.Verdict != s.verdict || r.Revision != s.revision || r.Reason != s.reason {
+					t.Fatalf("step %d: %s, revision %d, %q; want %s, revision %d, %q", i, r.Verdict, r.Revision, r.Reason, s.verdict, s.revision, s.reason)
 				}
 			}
 		})
@@ -125,6 +126,9 @@ func testLog(t *testing.T, open Open) {
 		}
 		last = r.Seq
 		d.Seq, d.Verdict, d.Body, d.Call = r.Seq, verdicts[i], nil, nil
+		if d.Verdict == store.Stale {
+			d.Reason = store.StaleInterim
+		}
 		want = append([]store.Delivery{d}, want...)
 	}
 	same(t, "the log", f.deliveries(store.DeliveryFilter{}), want)

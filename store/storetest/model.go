@@ -98,7 +98,10 @@ func (m *machine) deliverAny(r *rapid.T) {
 	if got.Verdict != verdict || got.Revision != revision {
 		r.Fatalf("%s, revision %d; want %s, revision %d", got.Verdict, got.Revision, verdict, revision)
 	}
-	d.Seq, d.Verdict, d.Call, d.Body = got.Seq, verdict, nil, nil
+	if stale := verdict == store.Stale; stale != (got.Reason != "") {
+		r.Fatalf("%s, because %q", verdict, got.Reason)
+	}
+	d.Seq, d.Verdict, d.Reason, d.Call, d.Body = got.Seq, verdict, got.Reason, nil, nil
 	d.Lane, d.Due = store.Live, time.Time{}
 	m.log = append(m.log, d)
 }
