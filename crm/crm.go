@@ -61,6 +61,9 @@ type Field struct {
 	// Object limits a person's field to one of Person.Objects, such as
 	// Salesforce's Company, which only a Lead has; "" means all of them.
 	Object string
+	// OfItem is whether the value is made of the item of a list, of which it can be
+	// known again.
+	OfItem bool
 }
 
 // Desired is what should stand in a CRM because of one call.

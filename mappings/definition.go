@@ -1,6 +1,11 @@
 package mappings
 
-import "github.com/callsync/callsync/crm"
+import (
+	"slices"
+	"strings"
+
+	"github.com/callsync/callsync/crm"
+)
 
 // A definition is what one mapping file says, compiled.
 type definition struct {
@@ -49,6 +54,11 @@ type source struct {
 	expr     *program
 	constant any
 	text     string // as written, for explanations
+}
+
+// ofItem reports whether the value is made of the item of a list.
+func (s source) ofItem() bool {
+	return s.expr != nil && slices.ContainsFunc(s.expr.reads, func(name string) bool { return name == "item" || strings.HasPrefix(name, "item.") })
 }
 
 type blockRule struct {

@@ -262,7 +262,7 @@ func (r *renderer) fields(rules []fieldRule, key string) ([]crm.Field, error) {
 			return nil, err
 		}
 		r.noteSource(Rule{Kind: RuleField, Record: key, Name: f.name, Pos: f.pos, Write: f.write}, f.value, v)
-		fields = append(fields, crm.Field{Name: f.name, Value: v, Write: f.write, Pos: f.pos, Object: f.object})
+		fields = append(fields, crm.Field{Name: f.name, Value: v, Write: f.write, Pos: f.pos, Object: f.object, OfItem: f.value.ofItem()})
 	}
 	return fields, nil
 }

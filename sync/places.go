@@ -13,8 +13,9 @@ import (
 // place gives the records that a block makes of a list the keys of those that
 // stand for the same items already. A correction may drop, add or move items, and
 // people work in the records: one that was completed must not become another
-// item's. An item is known again by what only it and one record say, wherever it
-// is in the list now; else by its place, which takes a change of words for one.
+// item's. An item is known again by what only it and one record say of an item,
+// wherever it is in the list now; else by its place, which takes a change of words
+// for one.
 //
 // What was placed once stays so while the call is as it was; an edit of the
 // mapping changes what is said of an item, and not which it is.
@@ -105,7 +106,8 @@ func (l *listing) place() {
 }
 
 // recognize finds the items that say something which, among all of the list, one
-// record says, too: the more there is of it, the sooner.
+// record says, too: the more there is of it, the sooner. In another place it takes
+// half of what is said of the item.
 func (l *listing) recognize(row []int) {
 	votes := map[[2]int]int{}
 	for name, said := range l.said() {
@@ -116,8 +118,10 @@ func (l *listing) recognize(row []int) {
 		}
 	}
 	var pairs [][2]int
-	for p := range votes {
-		pairs = append(pairs, p)
+	for p, n := range votes {
+		if l.moved(p) == 0 || 2*n >= telling(l.items[p[0]]) {
+			pairs = append(pairs, p)
+		}
 	}
 	slices.SortFunc(pairs, func(a, b [2]int) int {
 		return cmp.Or(cmp.Compare(votes[b], votes[a]), cmp.Compare(l.moved(a), l.moved(b)), slices.Compare(a[:], b[:]))
@@ -134,12 +138,21 @@ func (l *listing) moved(p [2]int) int {
 	return rank(l.items[p[0]].Item != standsFor(l.rows[p[1]]))
 }
 
-// said lists by property and value the items that have it.
+// telling counts the properties that are made of an item.
+func telling(item *crm.Record) (n int) {
+	for _, f := range item.Fields {
+		n += rank(f.OfItem && !f.Value.IsNull())
+	}
+	return n
+}
+
+// said lists by property and value, of what is made of an item, the items that
+// have it.
 func (l *listing) said() map[string]map[crm.Value][]int {
 	said := map[string]map[crm.Value][]int{}
 	for i, item := range l.items {
 		for _, f := range item.Fields {
-			if f.Value.IsNull() {
+			if !f.OfItem || f.Value.IsNull() {
 				continue
 			}
 			if said[f.Name] == nil {

@@ -278,18 +278,27 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 		return d, nil
 	}
 	for i, a := range c.Result.HumanActions {
+		if a.Status == "completed" {
+			continue
+		}
 		d.Records = append(d.Records, crm.Record{
 			Key: fmt.Sprintf("%s#action/%d", c.CallID, i), Block: "action", Item: i + 1, Object: "tasks",
-			Fields: []crm.Field{{Name: "subject", Value: crm.Str(a.Description), Write: crm.Always}},
+			Fields: []crm.Field{
+				{Name: "subject", Value: crm.Str(a.Description), Write: crm.Always, OfItem: true},
+				{Name: "due", Value: crm.Str("tomorrow"), Write: crm.Always},
+				{Name: "status", Value: crm.Str("open"), Write: crm.IfEmpty},
+			},
 		})
 	}
 	return d, nil
 }
 
+// result is that of a call, with actions of which those after "done: " are.
 func result(summary string, actions ...string) map[string]any {
 	var items []any
 	for _, a := range actions {
-		items = append(items, map[string]any{"description": a})
+		a, done := strings.CutPrefix(a, "done: ")
+		items = append(items, map[string]any{"description": a, "status": map[bool]string{true: "completed", false: "open"}[done]})
 	}
 	return map[string]any{"resultType": "Goal Completed", "summary": summary, "humanActions": items}
 }
