@@ -30,7 +30,7 @@ type Journal interface {
 	store.Inbox
 	store.Reader
 	store.Forgetter
-	sync.History
+	store.History
 	Load(ctx context.Context, destination string, callIDs []string) ([]store.Work, error)
 	NextDue(ctx context.Context, destination string) (time.Time, bool, error)
 	Backlog(ctx context.Context, destination string, now time.Time) (store.Backlog, error)

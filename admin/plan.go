@@ -82,7 +82,7 @@ type otherwise struct {
 	Syncer
 	destination string
 	mapping     sync.Mapping
-	history     sync.History
+	history     store.History
 }
 
 func (o otherwise) Plan(ctx context.Context, work []store.Work) ([]sync.CallPlan, error) {

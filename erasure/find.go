@@ -81,7 +81,7 @@ func Find(ctx context.Context, j Journal, s Subject, tell func(calls int)) (*Fin
 	x := &search{
 		ctx: ctx, journal: j, matcher: m, tell: tell,
 		calls: map[string]bool{}, mentions: map[string]bool{},
-		people: map[who]bool{}, moved: map[who]crm.Ref{}, creations: map[who]crm.KeyRef{},
+		people: map[who]bool{}, moved: map[string]store.People{}, creations: map[who]crm.KeyRef{},
 	}
 	for _, stage := range []func() error{x.moves, x.identities, x.bodies, x.related, x.companions, x.rejected, x.records, x.others} {
 		if err := stage(); err != nil {
@@ -108,8 +108,8 @@ type search struct {
 
 	calls    map[string]bool
 	mentions map[string]bool
-	people   map[who]bool // under the ids they answer to now
-	moved    map[who]crm.Ref
+	people   map[who]bool            // under the ids they answer to now
+	moved    map[string]store.People // by destination; nothing but who became whom
 	// creations are those that are the subject's, by what stands for the
 	// person until then; zero where nothing is open any more.
 	creations map[who]crm.KeyRef
@@ -123,7 +123,10 @@ func (x *search) moves() error {
 			return err
 		}
 		if !p.MovedTo.IsZero() {
-			x.moved[who{p.Destination, p.Ref}] = p.MovedTo
+			if x.moved[p.Destination] == nil {
+				x.moved[p.Destination] = store.People{}
+			}
+			x.moved[p.Destination][p.Ref] = store.Person{MovedTo: p.MovedTo}
 		}
 	}
 	return nil
@@ -131,13 +134,7 @@ func (x *search) moves() error {
 
 // now follows somebody to the id they answer to now.
 func (x *search) now(w who) who {
-	for range x.moved {
-		next, ok := x.moved[w]
-		if !ok {
-			break
-		}
-		w.Ref = next
-	}
+	w.Ref = x.moved[w.destination].Now(w.Ref)
 	return w
 }
 

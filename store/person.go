@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -92,24 +93,52 @@ func (p *Person) Join(old Person) {
 	}
 }
 
-// Follow finds who somebody is now, after merges and conversions, and what was
-// applied to them. A circle of moves ends where it would begin again.
-func Follow(ctx context.Context, q interface {
-	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]Person, error)
-}, destination string, ref crm.Ref) (crm.Ref, Person, error) {
+// People are what is known of people, with everybody whom they became.
+type People map[crm.Ref]Person
+
+// Now is who somebody is now, after merges and conversions. A circle of moves ends
+// where it would begin again.
+func (p People) Now(ref crm.Ref) crm.Ref {
 	met := map[crm.Ref]bool{}
 	for {
 		met[ref] = true
-		people, err := q.People(ctx, destination, []crm.Ref{ref})
-		if err != nil {
-			return ref, Person{}, err
+		to := p[ref].MovedTo
+		if to.IsZero() || met[to] {
+			return ref
 		}
-		p := people[ref]
-		if p.MovedTo.IsZero() || met[p.MovedTo] {
-			return ref, p, nil
-		}
-		ref = p.MovedTo
+		ref = to
 	}
+}
+
+// A History knows what was last applied to people; a [Queue] is one.
+type History interface {
+	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]Person, error)
+}
+
+// Trace loads what was applied to people, and to those whom they became.
+func Trace(ctx context.Context, q History, destination string, refs ...crm.Ref) (People, error) {
+	all := People{}
+	for len(refs) > 0 {
+		people, err := q.People(ctx, destination, refs)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, people)
+		refs = nil
+		for _, p := range people {
+			if _, met := all[p.MovedTo]; !met && !p.MovedTo.IsZero() && !slices.Contains(refs, p.MovedTo) {
+				refs = append(refs, p.MovedTo)
+			}
+		}
+	}
+	return all, nil
+}
+
+// Follow finds who one person is now, and what was applied to them.
+func Follow(ctx context.Context, q History, destination string, ref crm.Ref) (crm.Ref, Person, error) {
+	people, err := Trace(ctx, q, destination, ref)
+	now := people.Now(ref)
+	return now, people[now], err
 }
 
 // Unborn is under what a person stands who is being created and has no id yet:

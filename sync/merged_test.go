@@ -132,3 +132,30 @@ func TestRepairAfterAMerge(t *testing.T) {
 		w.wantProp(winner, "score", "middle")
 	})
 }
+
+// A call that was first with somebody who was merged twice stays with whom they
+// are now, and nothing of it is taken from them under an id of before.
+func TestMergedTwice(t *testing.T) {
+	inWorld(t, func(w *world) {
+		carl := "+15551230009"
+		for id, phone := range map[string]string{"c1": ann, "c2": bob, "c3": carl} {
+			w.deliver(call(id, "phoneNumber", phone, "title", "CEO", "callResult", result("x")))
+		}
+		w.settle()
+		a, b, c := w.state("c1").Person.Ref, w.state("c2").Person.Ref, w.state("c3").Person.Ref
+		w.crm.merge(a, b)
+		w.deliver(call("c4", "phoneNumber", ann, "title", "CFO", "callResult", result("x")))
+		w.settle()
+		w.crm.merge(b, c)
+		w.deliver(call("c5", "phoneNumber", ann, "title", "COO", "callResult", result("x")))
+		w.settle()
+		w.crm.wrote()
+		w.deliver(call("c1", "phoneNumber", ann, "title", "CEO", "callResult", result("corrected")))
+		w.settle()
+		for _, change := range w.crm.wrote() {
+			if len(change.Link)+len(change.Unlink) > 0 {
+				t.Errorf("%s %s was linked to %v, and its links to %v were taken away", change.Object, change.ID, change.Link, change.Unlink)
+			}
+		}
+	})
+}

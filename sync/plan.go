@@ -18,24 +18,13 @@ func (l *Loop) Plan(ctx context.Context, works []store.Work) ([]CallPlan, error)
 	return Plan(ctx, l.name, l.mapping(), l.journal, works)
 }
 
-// A History knows what was last applied to people; a store.Queue is one.
-type History interface {
-	People(ctx context.Context, destination string, people []crm.Ref) (map[crm.Ref]store.Person, error)
-}
-
 // Plan is [Loop.Plan] for any mapping. history may be nil: then nothing was ever
 // applied to anybody.
-func Plan(ctx context.Context, destination string, m Mapping, history History, works []store.Work) ([]CallPlan, error) {
-	applied := map[crm.Ref]store.Person{}
+func Plan(ctx context.Context, destination string, m Mapping, history store.History, works []store.Work) ([]CallPlan, error) {
+	var applied store.People
 	if history != nil {
-		refs := map[crm.Ref]bool{}
-		for _, w := range works {
-			if c := w.State.Person; c != nil && !c.IsZero() {
-				refs[c.Ref] = true
-			}
-		}
 		var err error
-		if applied, err = history.People(ctx, destination, slices.Collect(maps.Keys(refs))); err != nil {
+		if applied, err = peopleOf(ctx, history, destination, works); err != nil {
 			return nil, err
 		}
 	}
@@ -46,7 +35,7 @@ func Plan(ctx context.Context, destination string, m Mapping, history History, w
 	return plans, nil
 }
 
-func planCall(destination string, m Mapping, w store.Work, applied map[crm.Ref]store.Person) CallPlan {
+func planCall(destination string, m Mapping, w store.Work, applied store.People) CallPlan {
 	p := CallPlan{
 		CallID: w.Call.ID, Destination: destination, Mapping: m.Version(),
 		Status: store.Synced, Person: PersonPlan{Op: None},
@@ -108,17 +97,18 @@ func nobody(p crm.Person) string {
 
 // planPerson describes what becomes of the person. How is "" when the call can
 // have none.
-func planPerson(it *item, applied map[crm.Ref]store.Person) PersonPlan {
+func planPerson(it *item, applied store.People) PersonPlan {
 	want := it.want.Person
 	pp := PersonPlan{Op: None, Match: want.Match}
 	if len(want.Match) == 0 {
 		return pp
 	}
 	if c := it.work.State.Person; c != nil && !c.IsZero() {
-		pp.Object, pp.Ref, pp.How = c.Object, c.Ref, c.How
-		known := applied[c.Ref]
+		ref := personOf(applied, it.work)
+		pp.Object, pp.Ref, pp.How = ref.Object, ref, c.How
+		known := applied[ref]
 		known.Claims = maps.Clone(known.Claims)
-		wants := stake(&known, c.Object, []*item{it}, nil)
+		wants := stake(&known, ref.Object, []*item{it}, nil)
 		pp.Changes = changesOf(diffWants(wants, known.Properties, []*item{it}))
 		pp.Op = opOf(pp.Changes)
 		return pp

@@ -237,9 +237,7 @@ func (r *round) linkRecords(ctx context.Context, jobs []*job) error {
 			continue
 		}
 		for i, l := range j.row.Links {
-			if to, ok := aliases[l]; ok {
-				j.row.Links[i] = to
-			}
+			j.row.Links[i] = aliases.Now(l)
 		}
 		j.links = []crm.Ref{p.ref}
 		if j.op == crm.Create || j.row.Relink || !slices.Contains(j.row.Links, p.ref) {
@@ -275,7 +273,7 @@ func (r *round) linkRecords(ctx context.Context, jobs []*job) error {
 }
 
 // aliases finds out which people that records are linked to have become others.
-func (r *round) aliases(ctx context.Context, jobs []*job) (map[crm.Ref]crm.Ref, error) {
+func (r *round) aliases(ctx context.Context, jobs []*job) (store.People, error) {
 	var refs []crm.Ref
 	for _, j := range jobs {
 		p := j.item.person
@@ -288,20 +286,11 @@ func (r *round) aliases(ctx context.Context, jobs []*job) (map[crm.Ref]crm.Ref, 
 			}
 		}
 	}
-	if len(refs) == 0 {
-		return nil, nil
-	}
-	people, err := r.loop.journal.People(ctx, r.loop.name, refs)
+	people, err := store.Trace(ctx, r.loop.journal, r.loop.name, refs...)
 	if err != nil {
 		return nil, journalError("load people", err)
 	}
-	aliases := map[crm.Ref]crm.Ref{}
-	for ref, p := range people {
-		if !p.MovedTo.IsZero() {
-			aliases[ref] = p.MovedTo
-		}
-	}
-	return aliases, nil
+	return people, nil
 }
 
 // recordReading lists what has to be read to decide. A lookup the CRM does not

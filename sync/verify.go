@@ -61,7 +61,7 @@ func (l *Loop) Verify(ctx context.Context, callIDs []string) (*Verified, error) 
 
 type verifier struct {
 	r      *round
-	people map[crm.Ref]store.Person
+	people store.People
 	out    Verified
 }
 
@@ -87,45 +87,33 @@ func (v *verifier) load(ctx context.Context, ids []string) ([]store.Work, error)
 
 // peopleOf loads what was applied to the people of calls, under the names they
 // have now.
-func (l *Loop) peopleOf(ctx context.Context, works []store.Work) (map[crm.Ref]store.Person, error) {
+func peopleOf(ctx context.Context, h store.History, destination string, works []store.Work) (store.People, error) {
 	var refs []crm.Ref
+	asked := map[crm.Ref]bool{}
 	for _, w := range works {
-		if c := w.State.Person; c != nil && !c.IsZero() && !slices.Contains(refs, c.Ref) {
+		if c := w.State.Person; c != nil && !c.IsZero() && !asked[c.Ref] {
+			asked[c.Ref] = true
 			refs = append(refs, c.Ref)
 		}
 	}
-	all := map[crm.Ref]store.Person{}
-	for len(refs) > 0 {
-		people, err := l.journal.People(ctx, l.name, refs)
-		if err != nil {
-			return nil, journalError("load people", err)
-		}
-		refs = nil
-		for ref, p := range people {
-			_, seen := all[p.MovedTo]
-			if to := p.MovedTo; !to.IsZero() && !seen && !slices.Contains(refs, to) {
-				refs = append(refs, to)
-			}
-			all[ref] = p
-		}
-	}
-	return all, nil
+	return store.Trace(ctx, h, destination, refs...)
 }
 
-// whoIs follows a person to where they are now.
-func whoIs(people map[crm.Ref]store.Person, c *store.Choice) crm.Ref {
-	if c == nil {
+// peopleOf is [peopleOf] by the loop's journal.
+func (l *Loop) peopleOf(ctx context.Context, works []store.Work) (store.People, error) {
+	people, err := peopleOf(ctx, l.journal, l.name, works)
+	if err != nil {
+		return nil, journalError("load people", err)
+	}
+	return people, nil
+}
+
+// personOf is who a call's person is now; the zero Ref when it has none.
+func personOf(people store.People, w store.Work) crm.Ref {
+	if w.State.Person == nil {
 		return crm.Ref{}
 	}
-	ref := c.Ref
-	for range people {
-		to := people[ref].MovedTo
-		if to.IsZero() {
-			break
-		}
-		ref = to
-	}
-	return ref
+	return people.Now(w.State.Person.Ref)
 }
 
 // broughtBy are the properties of a person that hold the value of a call.
@@ -151,7 +139,7 @@ func (v *verifier) look(ctx context.Context, works []store.Work) error {
 				q.want(row.Ref(), writtenNames(row.Properties))
 			}
 		}
-		ref := whoIs(v.people, w.State.Person)
+		ref := personOf(v.people, w)
 		if names := writtenNames(broughtBy(v.people[ref], w.Call.ID)); len(names) > 0 {
 			if !read[ref] {
 				v.out.People++
@@ -172,7 +160,7 @@ func (v *verifier) look(ctx context.Context, works []store.Work) error {
 				v.note(w, key, ref, row.Properties, present[ref])
 			}
 		}
-		ref := whoIs(v.people, w.State.Person)
+		ref := personOf(v.people, w)
 		own := broughtBy(v.people[ref], w.Call.ID)
 		if len(writtenNames(own)) == 0 || lost[ref] {
 			continue
