@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // An ErrorKind says what to do about an error.
@@ -61,7 +63,17 @@ func (e *Error) Error() string {
 	} else if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
+	if e.Property != "" && !hasWord(b.String(), e.Property) {
+		fmt.Fprintf(&b, " (property %s)", e.Property)
+	}
 	return b.String()
+}
+
+// hasWord reports whether a name stands in s, and not as a part of a longer one.
+func hasWord(s, name string) bool {
+	return slices.Contains(strings.FieldsFunc(s, func(r rune) bool {
+		return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}), name)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

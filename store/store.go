@@ -311,7 +311,9 @@ type State struct {
 type Problem struct {
 	At        time.Time     `json:"at"`
 	Kind      crm.ErrorKind `json:"kind"`
-	Record    string        `json:"record,omitempty"` // key of the record it concerns
+	Record    string        `json:"record,omitempty"`   // key of the record it concerns
+	Property  string        `json:"property,omitempty"` // at fault, where the CRM names one
+	Place     string        `json:"place,omitempty"`    // where the mapping sets it: "hubspot.toml:41:9"
 	Code      string        `json:"code,omitempty"`
 	Text      string        `json:"text"`           // free of personal data
 	Hint      string        `json:"hint,omitempty"` // what to do

@@ -346,8 +346,19 @@ func (r *round) takeOut(ce *contactEdit, err error) (ok bool) {
 	if _, sent := ce.edit.send[name]; !sent {
 		return false
 	}
-	r.omit(ce, name, err)
+	r.omit(ce, name, blaming(err, name))
 	return true
+}
+
+// blaming is a refusal that names the property it is about.
+func blaming(err error, name string) error {
+	var e *crm.Error
+	if !errors.As(err, &e) || e.Property == name {
+		return err
+	}
+	named := *e
+	named.Property = name
+	return &named
 }
 
 // omit leaves a refused value out of an edit. The call that it came from, or for
@@ -360,13 +371,13 @@ func (r *round) omit(ce *contactEdit, name string, err error) {
 		before = ce.diffs[i].applied
 		ce.edit.applied[name] = keep(ce.diffs[i], keptRefused)
 	}
-	problem := problemOf(r.now, "contact", err)
+	problem := problemOf(r.now, contactRecord, err)
 	problem.Kind = crm.Permanent
 	i := slices.IndexFunc(ce.wants, func(w want) bool { return w.field.Name == name })
 	whose := ce.wants[i].call
 	for _, it := range slices.Concat(ce.person.calls, ce.person.left) {
 		if it.open() && (it.id() == whose || whose == "" && it.id() == before.Call) {
-			it.refusal = problem
+			it.refuse(*problem)
 		}
 	}
 }

@@ -96,7 +96,44 @@ func (it *item) fail(now time.Time, record string, err error) {
 	if o.status == store.Failed && it.outcome.comesBack() {
 		return
 	}
+	it.place(o.problem)
 	it.outcome = o
+}
+
+// place says of a problem with a property where the mapping sets it.
+func (it *item) place(p *store.Problem) {
+	if p.Property == "" || it.want == nil {
+		return
+	}
+	fields := it.want.Person.Fields
+	for _, rec := range it.want.Records {
+		if rec.Key == p.Record {
+			fields = rec.Fields
+		}
+	}
+	for _, f := range fields {
+		if f.Name == p.Property {
+			p.Place = f.Pos.String()
+		}
+	}
+}
+
+// refuse notes why a value could not be written to the call's person. Of several
+// the first is the call's problem, and the others warnings.
+func (it *item) refuse(p store.Problem) {
+	it.place(&p)
+	if it.refusal == nil {
+		it.refusal = &p
+		return
+	}
+	if p.Text == it.refusal.Text {
+		return
+	}
+	text := p.Record + " " + p.Property + ": " + p.Text
+	if p.Place != "" {
+		text = p.Place + ": " + text
+	}
+	it.warn(text)
 }
 
 // warn keeps something a person may want to know about the call.

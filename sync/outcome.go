@@ -31,7 +31,7 @@ func problemOf(now time.Time, record string, err error) *store.Problem {
 	p := &store.Problem{At: now, Kind: crm.KindOf(err), Record: record, Text: err.Error()}
 	var e *crm.Error
 	if errors.As(err, &e) {
-		p.Code, p.Hint, p.RequestID = e.Code, e.Hint, e.RequestID
+		p.Code, p.Hint, p.RequestID, p.Property = e.Code, e.Hint, e.RequestID, e.Property
 	}
 	return p
 }

@@ -405,7 +405,7 @@ func (r *round) log(ctx context.Context, it *item) {
 	attrs := []any{"callId", it.id(), "status", s.Status, "round", crm.RequestID(ctx)}
 	level := slog.LevelInfo
 	if p := it.outcome.problem; p != nil {
-		attrs = append(attrs, "kind", p.Kind, "code", p.Code, "record", p.Record, "correlationId", p.RequestID)
+		attrs = append(attrs, "kind", p.Kind, "code", p.Code, "record", p.Record, "property", p.Property, "place", p.Place, "correlationId", p.RequestID)
 		if s.Status == store.Failed {
 			level = slog.LevelWarn
 			attrs = append(attrs, "problem", p.Text)

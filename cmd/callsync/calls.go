@@ -117,6 +117,9 @@ func printCauses(p *printer, calls []store.CallView, status store.Status) {
 	slices.SortStableFunc(causes, func(a, b *cause) int { return len(b.calls) - len(a.calls) })
 	for _, c := range causes {
 		p.f("\n%s at %s: %s\n", count(len(c.calls), "call"), styled{c.destination, bold}, styled{c.problem.Text, red})
+		if c.problem.Place != "" {
+			p.f("  %s\n", placeText(c.problem))
+		}
 		if c.problem.Hint != "" {
 			p.f("  %s\n", c.problem.Hint)
 		}

@@ -180,6 +180,9 @@ func printProblem(p *printer, e *store.Problem) {
 		p.f(" (record %s)", e.Record)
 	}
 	p.f(", %s\n", at(e.At))
+	if e.Place != "" {
+		p.f("    %s\n", placeText(*e))
+	}
 	if e.Hint != "" {
 		p.f("    %s\n", e.Hint)
 	}
@@ -187,6 +190,9 @@ func printProblem(p *printer, e *store.Problem) {
 		p.f("    the CRM's request id: %s\n", e.RequestID)
 	}
 }
+
+// placeText says where the mapping sets the property that a problem is about.
+func placeText(e store.Problem) string { return e.Property + " is set at " + e.Place }
 
 func printPerson(p *printer, c *store.Choice) {
 	p.f("  person %s, %s\n", styled{c.Ref.String(), cyan}, c.How)

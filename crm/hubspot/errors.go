@@ -88,7 +88,11 @@ func statusOf(category string) int {
 
 var hints = map[string]string{
 	"PROPERTY_DOESNT_EXIST":    "create the property in HubSpot or take it out of the mapping; `callsync check` shows the nearest existing name",
-	"INVALID_OPTION":           "the property has no such option; `callsync check` lists them",
+	"INVALID_OPTION":           "the property has no such option: change the value in the mapping to one that `callsync check` lists, or add the option in HubSpot",
+	"INVALID_LONG":             "HubSpot wants a whole number here: change what the mapping gives, or the property's type",
+	"INVALID_NUMBER":           "HubSpot wants a number here: change what the mapping gives, or the property's type",
+	"INVALID_BOOLEAN":          "HubSpot wants true or false here: change what the mapping gives, or the property's type",
+	"INVALID_DATE":             "HubSpot wants a date here: change what the mapping gives, or the property's type",
 	"INVALID_EMAIL":            "HubSpot does not take this as an email address; clear or correct it in the mapping",
 	"READ_ONLY_VALUE":          "HubSpot computes this property; take it out of the mapping",
 	"CONFLICTING_UNIQUE_VALUE": "another record holds this unique value",
@@ -117,6 +121,9 @@ func hint(e *crm.Error, scopes string) string {
 	case crm.Gone:
 		return "a record was deleted or merged in HubSpot"
 	case crm.Permanent:
+		if e.Property != "" {
+			return "change what the mapping gives for " + e.Property + ", or take it out; `callsync check` compares the mapping with what the portal has"
+		}
 		return "`callsync check` compares the mapping with what the portal has"
 	}
 	return ""

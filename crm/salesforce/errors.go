@@ -100,6 +100,8 @@ func explain(op string, status int, a apiError, values []string) *crm.Error {
 	e := &crm.Error{Op: op, Status: status, Code: a.code(), Message: message(a, values)}
 	if len(a.Fields) > 0 {
 		e.Property = a.Fields[0]
+	} else if m := unknownField.FindStringSubmatch(a.Message); m != nil {
+		e.Property = m[1]
 	}
 	known, ok := codes[e.Code]
 	switch {
@@ -167,13 +169,13 @@ var codes = map[string]knownCode{
 	"REQUIRED_FIELD_MISSING":    {crm.Permanent, "the org requires this field: give it a value in the mapping"},
 	"STRING_TOO_LONG":           {crm.Permanent, "shorten the value in the mapping, with truncate"},
 	"INACTIVE_OWNER_OR_USER":    {crm.Permanent, "the owner's user is not active"},
-	"INVALID_EMAIL_ADDRESS":     {crm.Permanent, "Salesforce does not accept the email address"},
-	"FIELD_INTEGRITY_EXCEPTION": {crm.Permanent, "a value does not fit the record; Salesforce's words name the field"},
+	"INVALID_EMAIL_ADDRESS":     {crm.Permanent, "Salesforce does not accept the email address: clear or correct it in the mapping"},
+	"FIELD_INTEGRITY_EXCEPTION": {crm.Permanent, "a value does not fit the record: change what the mapping gives for the field, or take it out"},
 
 	"CANNOT_UPDATE_CONVERTED_LEAD":            {crm.Gone, "the lead was converted; its contact takes its place"},
 	"INVALID_FIELD_FOR_INSERT_UPDATE":         {crm.Permanent, "the field cannot be written in this way; run `callsync check`"},
 	"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": {crm.Permanent, "the picklist does not allow the value: add it in Salesforce or change the mapping"},
-	"FIELD_CUSTOM_VALIDATION_EXCEPTION":       {crm.Permanent, "a validation rule of the org refuses the record"},
+	"FIELD_CUSTOM_VALIDATION_EXCEPTION":       {crm.Permanent, "a validation rule of the org refuses the record: change what the mapping gives, or the rule"},
 	"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY":    {crm.Permanent, "an Apex trigger or flow of the org failed on the record"},
 }
 
@@ -198,6 +200,9 @@ var quoting = map[string]bool{
 	"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": true, "INVALID_EMAIL_ADDRESS": true,
 	"JSON_PARSER_ERROR": true, "NUMBER_OUTSIDE_VALID_RANGE": true,
 }
+
+// unknownField is how Salesforce names a field that it does not have.
+var unknownField = regexp.MustCompile(`No such column '(\w+)'`)
 
 var maxLength = regexp.MustCompile(`\(max length=\d+\)`)
 

@@ -45,6 +45,20 @@ func TestMessagesTellNoValues(t *testing.T) {
 	}
 }
 
+// A refusal names the field, whether Salesforce does so in its list or its words.
+func TestRefusalsNameTheField(t *testing.T) {
+	for _, a := range []apiError{
+		{ErrorCode: "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", Message: "bad value for restricted picklist field: Jane", Fields: []string{"Rating__c"}},
+		{ErrorCode: "INVALID_FIELD", Message: "No such column 'Rating__c' on sobject of type Task"},
+		{ErrorCode: "FIELD_CUSTOM_VALIDATION_EXCEPTION", Message: "Jane may not be rated", Fields: []string{"Rating__c"}},
+	} {
+		e := explain("Task create", 400, a, []string{"Jane"})
+		if text := e.Error(); e.Property != "Rating__c" || strings.Count(text, "Rating__c") != 1 || strings.Contains(text, "Jane") || e.Hint == "" {
+			t.Errorf("%s: %q about %q, hint %q", a.ErrorCode, text, e.Property, e.Hint)
+		}
+	}
+}
+
 func TestATriggerThatMetALockIsTransient(t *testing.T) {
 	a := apiError{ErrorCode: "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", Message: "TaskTrigger: execution of AfterInsert caused by: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access"}
 	if e := explain("Task create", 0, a, []string{}); e.Kind != crm.Transient {
