@@ -78,11 +78,11 @@ type Journal struct {
 	compacting sync.Mutex // held by the one compaction
 
 	// The committer's own.
-	tail  *tail // of the compaction under way
-	doubt *doubt
-	retry *time.Timer // tries a write while none can be made
+	tail             *tail // of the compaction under way
+	doubt            *doubt
+	written, refused int64 // bytes: of the last write, and of the largest that failed since one as large could be made
 
-	unwritable atomic.Pointer[error] // why the last commit could not be made
+	unwritable atomic.Pointer[error] // see Unwritable
 }
 
 var _ store.Journal = (*Journal)(nil)
@@ -287,7 +287,7 @@ func (j *Journal) view(ctx context.Context, f func(reader) error) error {
 	j.open.RLock()
 	defer j.open.RUnlock()
 	if j.db == nil {
-		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+		return errClosed
 	}
 	return contain(func() error {
 		t, err := j.db.Begin(false)

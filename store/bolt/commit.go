@@ -21,6 +21,7 @@ import (
 type op struct {
 	run   func(*tx) error
 	alone func() error // instead of run: while nothing else is written, outside a transaction
+	probe bool         // it is there to find out whether it can be made
 	taken atomic.Bool  // by the committer, or back by its caller
 	done  chan error
 }
@@ -41,7 +42,7 @@ func (j *Journal) hand(ctx context.Context, o *op) error {
 		return err
 	}
 	if !j.queue.add(o) {
-		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+		return errClosed
 	}
 	select {
 	case err := <-o.done:
@@ -166,7 +167,7 @@ func (j *Journal) commitAll(ops []*op) {
 	for len(ops) > 0 {
 		failed, err := j.commitOnce(ops)
 		if failed < 0 {
-			j.report(err)
+			j.report(ops, err)
 			for _, o := range ops {
 				o.done <- err
 			}
@@ -175,43 +176,6 @@ func (j *Journal) commitAll(ops []*op) {
 		ops[failed].done <- err
 		ops = append(ops[:failed], ops[failed+1:]...)
 	}
-}
-
-// report tells operators when the journal stops taking writes, and when it takes
-// them again, but not of every write in between.
-func (j *Journal) report(err error) {
-	failing := j.Unwritable() != nil
-	switch {
-	case err != nil && !failing:
-		j.log.Error("the journal takes nothing; senders are told to try again", "path", j.path, "error", err)
-	case err == nil && failing:
-		j.log.Info("the journal takes writes again", "path", j.path)
-	}
-	if err == nil {
-		j.unwritable.Store(nil)
-		return
-	}
-	j.unwritable.Store(&err)
-	if j.retry == nil {
-		j.retry = time.AfterFunc(retryAfter, func() {
-			_ = j.update(context.Background(), func(*tx) error { return nil })
-		})
-		return
-	}
-	j.retry.Reset(retryAfter)
-}
-
-// retryAfter is how long after a write that failed an empty one is tried. Senders
-// that are kept away by it would never show that there is room again.
-const retryAfter = 10 * time.Second
-
-// Unwritable is why the last write could not be made, and nil when it was. It is
-// safe for concurrent use.
-func (j *Journal) Unwritable() error {
-	if err := j.unwritable.Load(); err != nil {
-		return *err
-	}
-	return nil
 }
 
 // commitOnce carries out ops in one transaction. failed is the index of the op
@@ -251,7 +215,9 @@ func (j *Journal) commitOnce(ops []*op) (failed int, err error) {
 		return -1, unavailable(err)
 	}
 	id := b.ID()
-	if err := contain(func() error { return j.opts.commit(b) }); err != nil {
+	err = contain(func() error { return j.opts.commit(b) })
+	j.measure(b, ops, err)
+	if err != nil {
 		j.assess(id, errors.Is(err, store.ErrDamaged))
 		if j.doubt != nil {
 			j.doubt.touched = t.touched

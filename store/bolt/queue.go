@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -303,5 +304,15 @@ func (w *wakers) wake(destination string) {
 		case c <- struct{}{}:
 		default: // it was told already
 		}
+	}
+}
+
+// wakeAll tells everybody, whatever the destination.
+func (w *wakers) wakeAll() {
+	w.mu.Lock()
+	destinations := slices.Collect(maps.Keys(w.waiting))
+	w.mu.Unlock()
+	for _, destination := range destinations {
+		w.wake(destination)
 	}
 }
