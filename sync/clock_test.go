@@ -169,3 +169,39 @@ func TestQuotaIsAskedAbout(t *testing.T) {
 		w.wantLive("calls", 1)
 	})
 }
+
+// TestQuotaRaisedAndUnpaused raises the quota and unpauses, when the connector has
+// asked just before and so says once more, without asking, what it heard then.
+func TestQuotaRaisedAndUnpaused(t *testing.T) {
+	inWorld(t, func(w *world) {
+		raised, seen := false, false
+		asked := time.Now()
+		w.fault(func(string) (error, bool) {
+			spent := &crm.Error{Kind: crm.Quota, Op: "find", Code: "DAILY", RetryAfter: 16 * time.Hour}
+			switch {
+			case seen:
+				return nil, false
+			case time.Since(asked) < time.Minute:
+				return spent, false
+			case raised:
+				seen = true
+				return nil, false
+			}
+			asked = time.Now()
+			return spent, false
+		})
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+		time.Sleep(2*time.Hour + 10*time.Second)
+		synctest.Wait()
+		w.crm.mu.Lock()
+		asked, raised = time.Now().Add(-time.Second), true
+		w.crm.mu.Unlock()
+		if err := w.loop.Unpause(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		time.Sleep(time.Minute + 10*time.Second)
+		synctest.Wait()
+		w.wantLive("calls", 1)
+	})
+}

@@ -172,6 +172,10 @@ const (
 	// maxQuota is how long a spent quota is left alone: it may be raised long
 	// before the midnight at which it starts anew.
 	maxQuota = 15 * time.Minute
+	// firstQuota is the same after the first refusal, also the first since somebody
+	// unpaused the destination: a connector that asked just before does not ask again
+	// at once.
+	firstQuota = time.Minute
 )
 
 // trouble stops the destination for a while: until a person has mended it, or
@@ -194,6 +198,9 @@ func (l *Loop) trouble(err error) {
 	wait = min(wait, farthest)
 	if blocks(err) {
 		wait = min(wait, maxQuota)
+		if n == 1 {
+			wait = min(wait, firstQuota)
+		}
 	}
 	h.Until = l.now().Add(wait)
 	l.enter(h)

@@ -313,7 +313,7 @@ func (p *pacer) withinQuota(op string) error {
 	return &crm.Error{
 		Kind: crm.Quota, Op: op, Code: "DAILY", RetryAfter: left,
 		Message: fmt.Sprintf("callsync's share (%g) of the portal's daily request quota is used up", p.share),
-		Hint:    "it starts anew at midnight in the portal's time zone; quota_share sets the share; `callsync unpause` asks HubSpot again",
+		Hint:    "it starts anew at midnight in the portal's time zone; quota_share sets the share; `callsync unpause` asks HubSpot again, within a minute",
 	}
 }
 

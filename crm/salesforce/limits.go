@@ -57,7 +57,7 @@ func (m *meter) admit(op string) error {
 				Kind: crm.Quota, Op: op, RetryAfter: quotaPause - since,
 				Message: fmt.Sprintf("the org has used %d of its %d API requests per 24 hours; callsync leaves the last %.0f%% to others",
 					m.used, m.limit, 100*(1-m.share)),
-				Hint: "it goes on by itself as usage falls; `callsync unpause` looks again; raise the destination's quota_share to let callsync use more",
+				Hint: "it goes on by itself as usage falls; `callsync unpause` looks again, within a minute; raise the destination's quota_share to let callsync use more",
 			}
 		}
 		m.looked = now
