@@ -101,6 +101,10 @@ func (s Selection) everything() bool {
 type Calls struct {
 	Calls []store.CallView `json:"calls"` // newest first
 	More  bool             `json:"more,omitempty"`
+	// Causes say why calls have the state that was asked for, also calls that are
+	// not listed; Partial is true when there were too many to look at all of them.
+	Causes  []Cause `json:"causes,omitempty"`
+	Partial bool    `json:"partial,omitempty"`
 }
 
 // Deliveries is the answer of /api/v1/deliveries.
@@ -194,7 +198,10 @@ type PlanTotals struct {
 	// "calls.hs_call_title".
 	Properties map[string]int `json:"properties"`
 	Statuses   map[string]int `json:"statuses"`
-	Truncated  bool           `json:"truncated,omitempty"` // more plans than are listed
+	// Tried counts calls whose last attempt failed, at the same revision and by the
+	// same mapping. They are in no other count but Calls.
+	Tried     int  `json:"tried,omitempty"`
+	Truncated bool `json:"truncated,omitempty"` // more plans than are listed
 }
 
 // A ResyncRequest asks for calls to be synced again.

@@ -32,16 +32,31 @@ func (s *Server) calls(r *http.Request) (any, error) {
 		limit = maxRows
 	}
 	sel.Limit = limit + 1
+	var why *causes
+	if sel.State != "" && r.URL.Query().Get("causes") == "1" {
+		why, sel.Limit = newCauses(sel.State), maxRows+1
+	}
 	answer := Calls{Calls: []store.CallView{}}
+	seen := 0
 	for c, err := range s.Journal.Calls(r.Context(), sel.filter()) {
 		if err != nil {
 			return nil, err
 		}
-		if len(answer.Calls) == limit {
+		if seen++; seen <= limit {
+			answer.Calls = append(answer.Calls, c)
+		} else {
 			answer.More = true
+		}
+		if seen == sel.Limit { // one more than is looked at
+			answer.Partial = why != nil
 			break
 		}
-		answer.Calls = append(answer.Calls, c)
+		if why != nil {
+			why.add(c)
+		}
+	}
+	if why != nil {
+		answer.Causes = why.list()
 	}
 	return answer, nil
 }

@@ -67,6 +67,13 @@ func (c *Client) Calls(ctx context.Context, sel Selection) (a Calls, err error) 
 	return a, c.get(ctx, "/api/v1/calls", sel.query(), &a)
 }
 
+// CallsByCause is Calls with the causes of the state that calls are selected by.
+func (c *Client) CallsByCause(ctx context.Context, sel Selection) (a Calls, err error) {
+	q := sel.query()
+	q.Set("causes", "1")
+	return a, c.get(ctx, "/api/v1/calls", q, &a)
+}
+
 func (sel Selection) query() url.Values {
 	q := url.Values{}
 	set(q, "result", string(sel.Result))

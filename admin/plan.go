@@ -57,7 +57,9 @@ func (s *Server) plan(r *http.Request) (any, error) {
 	if len(req.Payload) > 0 {
 		return s.planPayload(r.Context(), destinations, req.Payload)
 	}
-	return s.planCalls(r.Context(), destinations, req.Selection, nil)
+	totals := newTally(0)
+	totals.again = len(req.IDs) > 0
+	return s.planCalls(r.Context(), destinations, req.Selection, totals, nil)
 }
 
 // withMapping returns the one destination as if m were in force there.
@@ -153,10 +155,9 @@ func Incoming(body []byte, now time.Time) (store.Work, error) {
 	return store.Work{Call: call, Body: body}, nil
 }
 
-// planCalls plans calls in the journal. adjust, if not nil, changes the work
-// before it is planned.
-func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel Selection, adjust func(*store.Work)) (*Plans, error) {
-	totals := newTally(0)
+// planCalls plans calls in the journal and adds them to totals. adjust, if not nil,
+// changes the work before it is planned.
+func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel Selection, totals *tally, adjust func(*store.Work)) (*Plans, error) {
 	err := s.eachChunk(ctx, sel, func(ids []string) error {
 		totals.t.Calls += len(ids)
 		for _, d := range destinations {
@@ -248,7 +249,8 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	return answer, nil
 }
 
-// changed leaves out the calls for which nothing would be sent.
+// changed leaves out the calls for which nothing would be sent, or nothing but what
+// was refused before.
 func (s *Server) changed(ctx context.Context, d Destination, ids []string) ([]string, error) {
 	plans, err := s.planChunk(ctx, d, ids, nil)
 	if err != nil {
@@ -256,7 +258,7 @@ func (s *Server) changed(ctx context.Context, d Destination, ids []string) ([]st
 	}
 	var wanted []string
 	for _, p := range plans {
-		if p.Writes() {
+		if p.Writes() && !p.Tried {
 			wanted = append(wanted, p.CallID)
 		}
 	}
@@ -264,10 +266,12 @@ func (s *Server) changed(ctx context.Context, d Destination, ids []string) ([]st
 }
 
 func (s *Server) dryRun(ctx context.Context, destinations []Destination, req ResyncRequest) (*Resynced, error) {
-	plans, err := s.planCalls(ctx, destinations, req.Selection, func(w *store.Work) {
+	totals := newTally(0)
+	totals.again = !req.Changed
+	plans, err := s.planCalls(ctx, destinations, req.Selection, totals, func(w *store.Work) {
 		w.State.Force = w.State.Force || req.Force
 		w.State.Recreate = w.State.Recreate || req.Recreate
-		w.State.Redo = w.State.Redo || len(req.IDs) > 0
+		w.State.Redo = w.State.Redo || len(req.IDs) > 0 && !req.Changed
 	})
 	if err != nil {
 		return nil, err

@@ -13,7 +13,10 @@ import (
 // with the journal, but for a few bytes for every person: several calls of one
 // person are one record in the CRM, and are counted as one.
 type tally struct {
-	t      PlanTotals
+	t PlanTotals
+	// again has calls that failed before counted with the others: they are asked
+	// for, whatever came of them.
+	again  bool
 	kept   []sync.CallPlan
 	seed   maphash.Seed
 	people map[uint64]tallied
@@ -40,6 +43,10 @@ func newTally(calls int) *tally {
 // idle. Half of the places are for plans that show what no plan before them did.
 func (t *tally) add(plans []sync.CallPlan, idle bool) {
 	for _, p := range plans {
+		if p.Tried && !t.again {
+			t.t.Tried++
+			continue
+		}
 		writes := p.Writes()
 		known := t.variety()
 		if writes {

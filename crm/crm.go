@@ -87,6 +87,10 @@ type Desired struct {
 type Person struct {
 	Objects []string // object types to look in, in order of preference
 	Match   []Match  // rules that yielded a usable value, in order of preference
+	// WhyUnmatched is, where Match is empty, why what the call holds cannot be used
+	// to find anybody, and what to do; "" where it holds nothing. It holds no value
+	// of the call.
+	WhyUnmatched string
 	// Create is the object type to create when no rule finds anybody; "" means
 	// do not create, and WhyNot says why.
 	Create string

@@ -141,6 +141,7 @@ func (m *Mapping) render(c *julian.Call, received time.Time, observe func(Rule))
 
 func (r *renderer) person(c *contactRule) (crm.Person, error) {
 	p := crm.Person{Objects: slices.Clone(c.objects), Unlinked: c.unlinked}
+	var unusable []string
 	for i, rule := range c.match {
 		v, err := r.identifier(rule.value)
 		if err != nil {
@@ -150,11 +151,17 @@ func (r *renderer) person(c *contactRule) (crm.Person, error) {
 		note := Rule{Kind: RuleMatch, Name: rule.property, Pos: rule.pos}
 		if text == "" {
 			note.Note = "identifies nobody, so the rule is passed over"
+			if why := r.unusable(rule, v); why != "" && !slices.Contains(unusable, why) {
+				unusable = append(unusable, why)
+			}
 		}
 		r.noteSource(note, rule.value, v)
 		if text != "" {
 			p.Match = append(p.Match, crm.Match{Rule: i, Property: rule.property, Value: text, Kind: rule.kind, Pos: rule.pos})
 		}
+	}
+	if len(p.Match) == 0 {
+		p.WhyUnmatched = strings.Join(unusable, "; ")
 	}
 	p.Key = personKey(p.Match)
 	if err := r.create(c, &p); err != nil {

@@ -318,6 +318,9 @@ type Problem struct {
 	Text      string        `json:"text"`           // free of personal data
 	Hint      string        `json:"hint,omitempty"` // what to do
 	RequestID string        `json:"requestId,omitempty"`
+	// Revision and Mapping are what was tried, where the call failed for good.
+	Revision int    `json:"revision,omitempty"`
+	Mapping  string `json:"mapping,omitempty"`
 }
 
 // A Choice is the person a call was attached to, and why.

@@ -118,6 +118,16 @@ func (it *item) place(p *store.Problem) {
 	}
 }
 
+// tried is a problem with what was tried.
+func (it *item) tried(p *store.Problem) *store.Problem {
+	if p == nil {
+		return nil
+	}
+	told := *p
+	told.Revision, told.Mapping = it.work.Call.Revision, it.mapping
+	return &told
+}
+
 // refuse notes why a value could not be written to the call's person. Of several
 // the first is the call's problem, and the others warnings.
 func (it *item) refuse(p store.Problem) {

@@ -30,7 +30,7 @@ func (r *round) findPeople(ctx context.Context) error {
 		switch {
 		case !it.open() || !needsPerson(it):
 		case len(it.want.Person.Match) == 0:
-			r.orphan(it, whyUnmatched)
+			r.orphan(it, nobody(it.want.Person))
 		default:
 			if it.knownBy().IsZero() || len(it.unknown()) > 0 {
 				search = append(search, it)
@@ -291,6 +291,11 @@ func label(m crm.Match) string {
 // whyUnmatched is why nobody can be looked for.
 const whyUnmatched = "the call has no id, email or phone number that could be read, to find anybody by"
 
+// whyUnfound is why nobody was found for a call that has something to look by.
+func whyUnfound(p crm.Person) string {
+	return "nobody was found, and " + cmp.Or(p.WhyNot, "the mapping does not create anybody")
+}
+
 // orphan settles a call that belongs to nobody.
 func (r *round) orphan(it *item, why string) {
 	it.nobody = true
@@ -410,7 +415,7 @@ func (r *round) newPerson(items []*item) {
 			}
 		}
 		it.person, it.state.Creating = nil, 0
-		r.orphan(it, cmp.Or(it.want.Person.WhyNot, "nobody was found, and the mapping does not create anybody"))
+		r.orphan(it, whyUnfound(it.want.Person))
 	}
 }
 

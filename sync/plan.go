@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -77,9 +78,14 @@ func planCall(destination string, m Mapping, w store.Work, applied store.People)
 	case needsPerson(it) && p.Person.How == "" && !want.Person.Unlinked:
 		p.Status, p.Reason = store.Skipped, nobody(want.Person)
 		return p
+	case stillNobodys(it, m.Version()):
+		p.Status, p.Reason = store.Skipped, "as when it was last synced: "+w.State.Reason
+		p.Person.Changes = nil
+		return p
 	case want.Interim:
 		p.Status, p.Reason = store.Waiting, whyWaiting
 	}
+	p.Tried = failedBefore(w, m.Version())
 	for _, rec := range want.Records {
 		p.Records = append(p.Records, planRecord(rec, w))
 	}
@@ -87,10 +93,32 @@ func planCall(destination string, m Mapping, w store.Work, applied store.People)
 	return p
 }
 
+// settledBy reports whether the last attempt at a call came to an end with the
+// revision that is the newest and a version of the mapping, and nobody has asked for
+// another since.
+func settledBy(s store.State, revision int, mapping string, c store.Call, version string) bool {
+	return s.Wanted == s.Done && !s.Force && !s.Recreate && !s.Redo && revision == c.Revision && mapping == version
+}
+
+// stillNobodys reports whether a call had nobody to belong to when it was last
+// synced, and no mapping or correction has changed that.
+func stillNobodys(it *item, version string) bool {
+	s, who := it.work.State, it.want.Person
+	return s.Status == store.Skipped && s.Person == nil && needsPerson(it) && !who.Unlinked && len(who.Match) > 0 &&
+		s.Reason == whyUnfound(who) && settledBy(s, s.Revision, s.Mapping, it.work.Call, version)
+}
+
+// failedBefore reports whether syncing a call would try again what has failed for
+// good.
+func failedBefore(w store.Work, version string) bool {
+	s, p := w.State, w.State.Problem
+	return s.Status == store.Failed && p != nil && settledBy(s, p.Revision, p.Mapping, w.Call, version)
+}
+
 // nobody is why a call has no person.
 func nobody(p crm.Person) string {
 	if len(p.Match) == 0 {
-		return whyUnmatched
+		return cmp.Or(p.WhyUnmatched, whyUnmatched)
 	}
 	return p.WhyNot
 }

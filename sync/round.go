@@ -350,6 +350,7 @@ func (r *round) stateOf(it *item) store.State {
 	if o.status == store.Failed {
 		s.Status = store.Failed
 		s.Attempts++
+		s.Problem = it.tried(s.Problem)
 		return s
 	}
 	s.Attempts, s.Problem, s.Left = 0, nil, nil
@@ -410,6 +411,9 @@ func (r *round) log(ctx context.Context, it *item) {
 			level = slog.LevelWarn
 			attrs = append(attrs, "problem", p.Text)
 		}
+	}
+	if s.Status == store.Skipped {
+		attrs = append(attrs, "reason", s.Reason)
 	}
 	if it.outcome.deferred {
 		level = slog.LevelDebug

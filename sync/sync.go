@@ -28,6 +28,9 @@ type CallPlan struct {
 	Person      PersonPlan   `json:"person"`
 	Records     []RecordPlan `json:"records,omitempty"`
 	Warnings    []string     `json:"warnings,omitempty"`
+	// Tried is true when the last attempt at the same revision, by the same mapping,
+	// failed for good: what would be sent has been refused before.
+	Tried bool `json:"tried,omitempty"`
 }
 
 // Writes reports whether anything would be sent.

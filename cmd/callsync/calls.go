@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"slices"
+	"strings"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/julian"
@@ -47,7 +47,7 @@ func (c *callsCmd) Run(ctx context.Context, a *app) error {
 	defer s.close()
 	sel := c.of(nil)
 	sel.Limit = c.Limit
-	answer, err := s.Calls(ctx, sel)
+	answer, err := s.CallsByCause(ctx, sel)
 	if err != nil {
 		return err
 	}
@@ -62,9 +62,7 @@ func (c *callsCmd) Run(ctx context.Context, a *app) error {
 	if answer.More {
 		a.out.f("… there are more: --limit, --since and --until choose which\n")
 	}
-	if s := store.Status(c.State); s == store.Failed || s == store.Retrying {
-		printCauses(a.out, answer.Calls, s)
-	}
+	printCauses(a.out, answer, store.Status(c.State))
 	return nil
 }
 
@@ -88,45 +86,36 @@ func callTable(calls []store.CallView, names []string) *table {
 	return t
 }
 
-// A cause is why calls did not get through to a destination.
-type cause struct {
-	destination string
-	problem     store.Problem
-	calls       []string
-}
-
-// printCauses groups calls by what stopped them, the most frequent first: many
+// printCauses says why calls stand as they do, the most frequent cause first: many
 // calls fail for one reason.
-func printCauses(p *printer, calls []store.CallView, status store.Status) {
-	var causes []*cause
-	for _, call := range calls {
-		for name, state := range call.States {
-			if state.Status != status || state.Problem == nil {
-				continue
-			}
-			i := slices.IndexFunc(causes, func(c *cause) bool {
-				return c.destination == name && c.problem.Code == state.Problem.Code && c.problem.Text == state.Problem.Text
-			})
-			if i < 0 {
-				i = len(causes)
-				causes = append(causes, &cause{destination: name, problem: *state.Problem})
-			}
-			causes[i].calls = append(causes[i].calls, call.ID)
+func printCauses(p *printer, answer admin.Calls, status store.Status) {
+	for _, c := range answer.Causes {
+		colour := red
+		if status == store.Skipped || status == store.Waiting {
+			colour = yellow
 		}
+		p.f("\n%s at %s: %s\n", count(c.Calls, "call"), styled{c.Destination, bold}, styled{c.Text, colour})
+		if c.Place != "" {
+			p.f("  %s\n", placeText(c.Property, c.Place))
+		}
+		if c.Hint != "" {
+			p.f("  %s\n", c.Hint)
+		}
+		p.f("  %s", strings.Join(c.Examples, ", "))
+		if more := c.Calls - len(c.Examples); more > 0 {
+			p.f(" and %d more", more)
+		}
+		p.f("\n")
 	}
-	slices.SortStableFunc(causes, func(a, b *cause) int { return len(b.calls) - len(a.calls) })
-	for _, c := range causes {
-		p.f("\n%s at %s: %s\n", count(len(c.calls), "call"), styled{c.destination, bold}, styled{c.problem.Text, red})
-		if c.problem.Place != "" {
-			p.f("  %s\n", placeText(c.problem))
-		}
-		if c.problem.Hint != "" {
-			p.f("  %s\n", c.problem.Hint)
-		}
-		p.f("  %s\n", most(c.calls, 3))
+	if answer.Partial {
+		p.f("\nThere are older calls, which were not looked at: --since and --until choose which.\n")
 	}
-	if len(causes) > 0 && status == store.Failed {
+	switch {
+	case len(answer.Causes) == 0:
+	case status == store.Failed:
 		p.f("\nOnce the cause is mended, `callsync resync --state failed` sends them again.\n")
+	case status == store.Skipped:
+		p.f("\nA call that was skipped is in the journal and not in the CRM. When what keeps it out is changed, `callsync resync --changed` brings it there.\n")
 	}
 }
 

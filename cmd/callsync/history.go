@@ -96,6 +96,9 @@ func printTotals(p *printer, t admin.PlanTotals) {
 	if n := t.Statuses[string(store.Failed)]; n > 0 {
 		p.f("%s\n", styled{fmt.Sprintf("the mapping fails for %s", count(n, "call")), red})
 	}
+	if t.Tried > 0 {
+		p.f("%s failed before and left as they are, since neither they nor the mapping have changed; `callsync resync --state failed` tries again\n", count(t.Tried, "call"))
+	}
 	for _, s := range []store.Status{store.Skipped, store.Waiting} {
 		if n := t.Statuses[string(s)]; n > 0 {
 			p.f("%s %s\n", count(n, "call"), forecast(s).text)

@@ -244,6 +244,9 @@ func printPlan(p *printer, plan sync.CallPlan) {
 	if plan.Reason != "" {
 		p.f("  %s\n", plan.Reason)
 	}
+	if plan.Tried {
+		p.f("  %s\n", styled{"its last attempt failed, at the same revision and by the same mapping; a resync tries again", yellow})
+	}
 	for _, w := range plan.Warnings {
 		p.f("  %s %s\n", styled{"warning:", yellow}, w)
 	}

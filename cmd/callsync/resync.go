@@ -16,7 +16,7 @@ type resyncCmd struct {
 	All      bool     `help:"Every call in the journal."`
 	DryRun   bool     `help:"Show what would be sent, and send nothing."`
 	Examples int      `default:"3" placeholder:"N" help:"With --dry-run: how many calls to show of many (${default})."`
-	Changed  bool     `help:"Only calls for which something would be sent, such as after a mapping edit."`
+	Changed  bool     `help:"Only calls for which something would be sent, such as after a mapping edit; not those that failed before and are as they were."`
 	Force    bool     `help:"Write every property, also those that stand as callsync last wrote them."`
 	Recreate bool     `help:"Make anew what somebody deleted in the CRM."`
 	NoWait   bool     `help:"Do not wait for the outcome; the daemon goes on by itself either way. With --json nothing is waited for."`

@@ -181,7 +181,7 @@ func printProblem(p *printer, e *store.Problem) {
 	}
 	p.f(", %s\n", at(e.At))
 	if e.Place != "" {
-		p.f("    %s\n", placeText(*e))
+		p.f("    %s\n", placeText(e.Property, e.Place))
 	}
 	if e.Hint != "" {
 		p.f("    %s\n", e.Hint)
@@ -192,7 +192,7 @@ func printProblem(p *printer, e *store.Problem) {
 }
 
 // placeText says where the mapping sets the property that a problem is about.
-func placeText(e store.Problem) string { return e.Property + " is set at " + e.Place }
+func placeText(property, place string) string { return property + " is set at " + place }
 
 func printPerson(p *printer, c *store.Choice) {
 	p.f("  person %s, %s\n", styled{c.Ref.String(), cyan}, c.How)

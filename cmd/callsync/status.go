@@ -103,6 +103,11 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 		states = []string{"none yet"}
 	}
 	p.wrap("  calls    ", styled{strings.Join(states, ", "), plain})
+	for _, st := range []store.Status{store.Failed, store.Skipped} {
+		if d.Calls[st] > 0 {
+			p.f("           %s\n", styled{fmt.Sprintf("why %s: `callsync calls --state %s`", st, st), dim})
+		}
+	}
 	if d.Backlog.Replay > 0 {
 		p.f("  replay   %s to sync again, behind new ones\n", count(d.Backlog.Replay, "call"))
 	}
