@@ -172,7 +172,7 @@ func (s section) duration(key string, fallback, low, high time.Duration) time.Du
 		if err != nil {
 			s.problem(key, err.Error())
 		} else if d < low || d > high {
-			s.problem(key, fmt.Sprintf("must be between %v and %v", low, high))
+			s.problem(key, fmt.Sprintf("must be between %s and %s", formatDuration(low), formatDuration(high)))
 		}
 		return d
 	default:

@@ -34,6 +34,20 @@ func errDuration(s string) error {
 	return fmt.Errorf("%q is not a duration such as \"30s\", \"36h\" or \"30d\"", s)
 }
 
+// formatDuration writes what ParseDuration reads, as a person would.
+func formatDuration(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-len(zero)+1]
+		}
+	}
+	return s
+}
+
 // ParseSize reads a size in bytes: "512", "64KiB", "10MiB", "1GiB", or powers
 // of ten with "kB", "MB", "GB".
 func ParseSize(s string) (int64, error) {
