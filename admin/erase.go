@@ -78,7 +78,7 @@ func (s *Server) findErasable(ctx context.Context, subject erasure.Subject) (*er
 	if err != nil {
 		return nil, nil, err
 	}
-	answer := &Erasing{Calls: found.Calls, Mentions: found.Mentions, Rejected: len(found.Rejected), At: []ErasableAt{}}
+	answer := &Erasing{Calls: append([]string{}, found.Calls...), Mentions: found.Mentions, Rejected: len(found.Rejected), At: []ErasableAt{}}
 	for _, name := range found.Destinations() {
 		answer.At = append(answer.At, ErasableAt{
 			Destination: name, People: len(found.People[name]), Records: len(found.Records[name]), Identities: len(found.Identities[name]),

@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -84,6 +85,19 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
+// unauthorized is what somebody is told who brought a wrong token, or none.
+func unauthorized(given bool) *Error {
+	e := &Error{
+		Code: "unauthorized", Message: "the admin API needs its token",
+		Hint: `send it as "Authorization: Bearer …"; it is token in [admin]`,
+	}
+	if given {
+		e.Message = "the admin API refuses this token"
+		e.Hint = "token in [admin] must be the one that the daemon was started with: compare the two configurations, or restart the daemon if you changed it"
+	}
+	return e
+}
+
 // RequireToken lets only requests with the bearer token through. /healthz and
 // /readyz stay open for load balancers; they hold no data. Tokens are compared
 // in constant time.
@@ -97,7 +111,7 @@ func RequireToken(token string, h http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnauthorized)
-			fmt.Fprintln(w, `{"error":"unauthorized","message":"the admin API needs its token"}`)
+			_ = json.NewEncoder(w).Encode(unauthorized(ok))
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -34,7 +34,7 @@ func Parse(body []byte) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(t, t.members(0))
+	return read(t, t.members(0), utf8.Valid(body))
 }
 
 // Receive is [Parse] and the [Hash] of the [Canonical] form for one who does not
@@ -45,7 +45,7 @@ func Receive(body []byte) (c *Call, hash string, err error) {
 	if s.tape, err = decodeObject(body, s.tape[:0]); err != nil {
 		return nil, "", err
 	}
-	if c, err = read(s.tape, nil); err != nil {
+	if c, err = read(s.tape, nil, utf8.Valid(body)); err != nil {
 		return nil, "", err
 	}
 	s.canonical = s.tape.canonical(s.canonical[:0], 0)
@@ -69,9 +69,12 @@ func (s *scratch) release() {
 }
 
 // read takes a call off its tape. raw is the same as maps and lists, and nil if
-// the call is to have none.
-func read(t tape, raw map[string]any) (*Call, error) {
+// the call is to have none; valid says that the body is UTF-8.
+func read(t tape, raw map[string]any, valid bool) (*Call, error) {
 	r := reader{tape: t}
+	if !valid {
+		r.warn("body", "is not UTF-8 throughout; what is not was replaced by U+FFFD")
+	}
 	c := &Call{Raw: raw}
 	o := fields{r: &r, m: raw}
 
@@ -99,6 +102,9 @@ func read(t tape, raw map[string]any) (*Call, error) {
 	c.CallURL = o.str("callUrl")
 	c.RescheduledAt = o.time("rescheduledAt")
 	c.Result = parseResult(o.object("callResult"))
+	if p, _ := o.find("callResult"); p.kind == null {
+		r.warn("callResult", "is missing; treated as terminal, without a result")
+	}
 	c.CRMSchedulingDetails = o.members("crmSchedulingDetails")
 	sequence := o.object("sequence")
 	c.Sequence = Sequence{

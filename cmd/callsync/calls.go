@@ -13,7 +13,7 @@ import (
 type selection struct {
 	Since       moment `placeholder:"WHEN" help:"Received since: a date, an RFC 3339 time, or an age such as 36h or 30d."`
 	Until       moment `placeholder:"WHEN" help:"Received before."`
-	Result      string `placeholder:"RESULT" help:"Result type, such as \"Goal Completed\"."`
+	Result      string `placeholder:"RESULT" help:"Result type, such as \"Goal Completed\", in any case."`
 	Agent       string `placeholder:"ID" help:"Agent id."`
 	State       string `enum:",pending,synced,waiting,retrying,failed,skipped" default:"" placeholder:"STATE" help:"State: pending, synced, waiting, retrying, failed or skipped."`
 	Destination string `placeholder:"NAME" help:"One destination only."`
@@ -25,9 +25,19 @@ func (s selection) onlyDestination() bool { return s == selection{Destination: s
 
 func (s selection) of(ids []string) admin.Selection {
 	return admin.Selection{
-		IDs: ids, Since: s.Since.Time, Until: s.Until.Time, Result: julian.ResultType(s.Result),
+		IDs: ids, Since: s.Since.Time, Until: s.Until.Time, Result: resultNamed(s.Result),
 		Agent: s.Agent, State: store.Status(s.State), Destination: s.Destination,
 	}
+}
+
+// resultNamed is the result type that somebody means, in whatever case.
+func resultNamed(name string) julian.ResultType {
+	for _, r := range julian.ResultTypes() {
+		if strings.EqualFold(name, string(r)) {
+			return r
+		}
+	}
+	return julian.ResultType(name)
 }
 
 type callsCmd struct {

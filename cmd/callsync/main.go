@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/callsync/callsync/config"
@@ -100,11 +101,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	a := &app{configPath: c.Config, stdin: stdin, out: newPrinter(stdout), err: newPrinter(stderr)}
 	if err != nil {
-		a.err.f("callsync: %s\nTry `callsync --help`.\n", err)
+		a.err.f("callsync: %s\nTry `callsync --help`.\n", withoutEmpty(err))
 		return exitUsage
 	}
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	return a.exit(kctx.Run(a))
+}
+
+// withoutEmpty is what the parser says of a flag's value, without the empty one of a
+// flag that is left out, which it lists among those there are.
+func withoutEmpty(err error) string {
+	return strings.Replace(err.Error(), `must be one of "",`, "must be one of ", 1)
 }
 
 // errSilent is a failure that has been reported already.

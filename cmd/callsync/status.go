@@ -79,6 +79,9 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 	}
 	if daemon || d.Phase == sync.Paused {
 		p.f(": %s", phaseText(d.Phase))
+		if d.Phase == sync.Paused && !d.Since.IsZero() {
+			p.f(" since %s (%s)", minute(d.Since), ago(d.Since, now()))
+		}
 	}
 	if d.CRM.Account != "" {
 		p.f(", account %s", d.CRM.Account)
