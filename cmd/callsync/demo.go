@@ -72,7 +72,12 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() {
+		d.stop()
+		if _, err := os.Stat(d.dir); err == nil {
+			a.err.f("callsync: the demo's folder could not be removed: %s\n", d.dir)
+		}
+	}()
 	if err := d.play(ctx, a.out); err != nil {
 		return err
 	}
@@ -333,7 +338,7 @@ func (d *demo) invite(p *printer) {
 	} else if err == nil {
 		exe = "go run ./cmd/callsync"
 	}
-	p.f("\n%s until you press Ctrl-C. To play with it:\n\n", styled{"Everything keeps running", bold})
+	p.f("\n%s until you press Ctrl-C, or end it otherwise. Its files are in\n%s, which is removed then. To play with it:\n\n", styled{"Everything keeps running", bold}, d.dir)
 	p.f("  curl -H 'x-api-key: %s' -H 'content-type: application/json' \\\n       --data-binary @%s %s\n\n", demoKey, filepath.Join(d.dir, "payloads", "meeting.json"), d.daemon.Webhook)
 	p.f("  export CALLSYNC_CONFIG=%s\n", d.cfg.File)
 	for _, line := range []string{"status", "calls", "show call.demo-meeting", "deliveries", "resync --all --dry-run"} {

@@ -47,37 +47,44 @@ const (
 
 type failure struct{ error }
 
-// loadMapping compiles a destination's mapping file, or the shipped one.
+// loadMapping compiles a destination's mapping file, or the shipped one. The error
+// names the destination.
 func loadMapping(d config.Destination) (*mappings.Mapping, error) {
-	var m *mappings.Mapping
-	var err error
-	if d.Mapping == "" {
-		m, err = mappings.Builtin(d.Type, d.Options)
-	} else {
-		m, err = mappings.Load(d.Mapping, d.Options)
-	}
+	m, err := compileMapping(d)
 	if err != nil {
-		return nil, fmt.Errorf("destinations.%s: mapping: %w", d.Name, err)
+		return nil, ofDestination(d, err)
 	}
 	return m, nil
+}
+
+// compileMapping is loadMapping for who says by himself whose mapping it is.
+func compileMapping(d config.Destination) (*mappings.Mapping, error) {
+	if d.Mapping == "" {
+		return mappings.Builtin(d.Type, d.Options)
+	}
+	return mappings.Load(d.Mapping, d.Options)
+}
+
+func ofDestination(d config.Destination, err error) error {
+	return fmt.Errorf("destinations.%s: %w", d.Name, err)
 }
 
 // newLiveMapping loads the mapping. When the file cannot be used but an earlier
 // version was applied, that version is in force and Problem says why.
 func newLiveMapping(ctx context.Context, d config.Destination, keeper store.Keeper, log *slog.Logger) (*liveMapping, error) {
 	l := &liveMapping{destination: d, keeper: keeper, log: log.With("destination", d.Name)}
-	m, err := loadMapping(d)
+	m, err := compileMapping(d)
 	if err == nil {
 		l.current.Store(m)
 		return l, nil
 	}
 	last, lastErr := l.lastGood(ctx)
 	if lastErr != nil {
-		return l, errors.Join(err, lastErr)
+		return l, errors.Join(ofDestination(d, err), lastErr)
 	}
 	if last == nil {
 		l.problem.Store(&failure{err})
-		return l, usageError{err}
+		return l, usageError{ofDestination(d, err)}
 	}
 	l.current.Store(last)
 	l.problem.Store(&failure{err})
@@ -166,7 +173,7 @@ func (l *liveMapping) compile(m admin.MappingSource) (sync.Mapping, error) {
 func (l *liveMapping) reload(ctx context.Context) (changed bool, err error) {
 	l.reloading.Lock()
 	defer l.reloading.Unlock()
-	m, err := loadMapping(l.destination)
+	m, err := compileMapping(l.destination)
 	if err != nil {
 		return false, l.refuse(err)
 	}
@@ -259,7 +266,7 @@ func (l *liveMapping) compare(ctx context.Context, m *mappings.Mapping) (doubts 
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("destinations.%s: mapping: %s", l.destination.Name, strings.Join(missing, "\n"))
+		return nil, errors.New(strings.Join(missing, "\n"))
 	}
 	return l.doubtsOf(problems), nil
 }

@@ -36,6 +36,7 @@ type recordSeen struct {
 func (s *portrait) print(p *printer) {
 	t := newTable("contact", "reached at", "", "what", "when")
 	t.indent = "  "
+	t.least = map[int]int{2: whole, 4: whole}
 	for _, person := range s.people {
 		name, reach := person.name, person.phone
 		if reach == "" {

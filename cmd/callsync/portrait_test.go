@@ -53,3 +53,11 @@ func drop(p *personSeen, kind string) {
 	i := slices.IndexFunc(p.records, func(r recordSeen) bool { return r.kind == kind })
 	p.records = slices.Delete(p.records, i, i+1)
 }
+
+// TestPortraitOnNarrowTerminals: words may be cut, dates may not.
+func TestPortraitOnNarrowTerminals(t *testing.T) {
+	s := &portrait{people: []personSeen{{name: "Greta Sand", phone: "+4915123456789", doNotCall: true, records: []recordSeen{
+		{kind: "meeting", title: strings.Repeat("a long title ", 5), when: "2026-03-02 10:05 UTC"},
+	}}}}
+	expect(t, 80, atWidth(t, 80, s.print), []string{"meeting", "2026-03-02 10:05 UTC"}, nil)
+}
