@@ -59,6 +59,8 @@ type JournalStatus struct {
 	// what callsync may still use of it, and all. 0 when that is not known.
 	DiskFree int64 `json:"diskFree,omitempty"`
 	DiskSize int64 `json:"diskSize,omitempty"`
+	// Unwritable is why the daemon cannot write to it; "" while it can.
+	Unwritable string `json:"unwritable,omitempty"`
 }
 
 // DestinationStatus says how one destination is doing.

@@ -65,6 +65,9 @@ func (s *Server) Vitals(ctx context.Context) (Status, error) {
 		answer.Started = s.started
 		health := s.ready(ctx)
 		answer.Ready, answer.Reasons = health.Ready, health.Reasons
+		if err := s.unwritable(); err != nil {
+			answer.Journal.Unwritable = err.Error()
+		}
 	}
 	for _, d := range s.Destinations {
 		at := DestinationStatus{Health: d.Sync.Health(), Calls: stats.Destinations[d.Name], Oldest: stats.Oldest[d.Name]}
@@ -117,6 +120,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(health)
 }
 
+// unwritable is why the journal cannot be written, if it knows.
+func (s *Server) unwritable() error {
+	if j, ok := s.Journal.(interface{ Unwritable() error }); ok {
+		return j.Unwritable()
+	}
+	return nil
+}
+
 // ready says whether the daemon does its job. A destination that is down or
 // blocked does not make it unready: deliveries are journalled all the same, and
 // a load balancer must not turn them away. The reason is given nonetheless.
@@ -126,11 +137,9 @@ func (s *Server) ready(ctx context.Context) Health {
 		health.Ready = false
 		health.Reasons = append(health.Reasons, "the journal cannot be read: "+err.Error())
 	}
-	if j, ok := s.Journal.(interface{ Unwritable() error }); ok {
-		if err := j.Unwritable(); err != nil {
-			health.Ready = false
-			health.Reasons = append(health.Reasons, "the journal cannot be written: "+err.Error())
-		}
+	if err := s.unwritable(); err != nil {
+		health.Ready = false
+		health.Reasons = append(health.Reasons, "the journal cannot be written: "+err.Error())
 	}
 	for _, d := range s.Destinations {
 		if d.Mapping != nil && d.Mapping().Problem != "" {

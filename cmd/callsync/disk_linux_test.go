@@ -190,6 +190,41 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// A resync does not wait for what cannot come: its calls were asked for, and then the
+// journal could not be written any more.
+func TestResyncWhileTheJournalCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	s := newServed(t, "hubspot")
+	log := &lockedBuffer{}
+	if err := s.startAs(log, nil, fmt.Sprint(limitEnv, "=", 1<<40), "callsync-limited"); err != nil {
+		t.Fatal(err)
+	}
+	s.take(1, 0, "some words")
+	s.settle(time.Minute)
+	held := sandbox.Fault{Operation: "calls batch update", Delay: sandbox.Duration(time.Hour)}
+	if _, err := s.account.AddFault(held); err != nil {
+		t.Fatal(err)
+	}
+	var out, stderr lockedBuffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(t.Context(), []string{"resync", "call.of-1-0", "--force", "--config", s.config}, strings.NewReader(""), &out, &stderr)
+	}()
+	err := await("the request to the CRM", time.Minute, func(context.Context) (bool, error) { return s.account.Faults()[0].Struck > 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	if status, answer, err := deliver(s.webhook(), bulky(t, 1)); err != nil || status != http.StatusServiceUnavailable {
+		t.Fatalf("a delivery is answered %d %s %v, want 503", status, answer, err)
+	}
+	if n := <-code; n != exitFailed || !strings.Contains(stderr.String(), "callsync: the journal cannot be written: ") || !strings.Contains(stderr.String(), "; 1 call left, to be synced when it can") {
+		t.Errorf("exit code %d: %s%s", n, &out, &stderr)
+	}
+}
+
 // mounting is how to start a program that mounts something. The test is skipped
 // where that is not allowed.
 func mounting(t *testing.T, program, dir string) *syscall.SysProcAttr {

@@ -10,14 +10,12 @@ import (
 const (
 	// redraw is the least time between two pictures of a bar.
 	redraw = 100 * time.Millisecond
-	// retell is the least time between two lines where there is no terminal.
-	retell = 5 * time.Second
 	// barWidth is that of the bar alone, in columns.
 	barWidth = 24
 )
 
-// A progress shows how far something is: as a bar that moves on a terminal, as a
-// line now and then elsewhere.
+// A progress shows on a terminal how far something is, as a bar that moves. Elsewhere
+// it shows nothing.
 type progress struct {
 	p     *printer
 	bar   bool
@@ -26,17 +24,13 @@ type progress struct {
 }
 
 func newProgress(p *printer) *progress {
-	// What takes less than a line's time is not worth a line.
+	// What takes less than a picture's time is not worth one.
 	return &progress{p: p, bar: p.width > 0 && os.Getenv("TERM") != "dumb", last: now()}
 }
 
 // show says that done of so many are done; of is 0 when nobody knows.
 func (g *progress) show(what string, done, of int, note string) {
-	wait := retell
-	if g.bar {
-		wait = redraw
-	}
-	if now().Sub(g.last) < wait {
+	if !g.bar || now().Sub(g.last) < redraw {
 		return
 	}
 	g.last = now()
@@ -46,10 +40,6 @@ func (g *progress) show(what string, done, of int, note string) {
 	}
 	if note != "" {
 		text += ", " + note
-	}
-	if !g.bar {
-		g.p.f("%s\n", text)
-		return
 	}
 	if of > 0 {
 		text = picture(done, of) + " " + text

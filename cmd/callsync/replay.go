@@ -27,6 +27,41 @@ type replayWatch struct {
 	before map[string]admin.DestinationStatus
 	failed bool // every failed call was asked for
 	most   int  // the most calls that were left at any time
+	// patience is how long it waits before it says for what, once; where there is a
+	// bar, that says it.
+	patience time.Duration
+	since    time.Time
+	told     bool
+}
+
+// unnoticed is how long nobody wonders what a command waits for.
+const unnoticed = 3 * time.Second
+
+// hopeless is the error of waiting for calls while the journal cannot be written: what
+// becomes of them cannot be recorded, and so they do not become anything.
+func (w *replayWatch) hopeless(s admin.Status, left int) error {
+	why := s.Journal.Unwritable
+	if why == "" {
+		return nil
+	}
+	w.g.clear()
+	why = strings.TrimPrefix(why, store.ErrUnavailable.Error()+": ")
+	return fmt.Errorf("%w: %s; %s left, to be synced when it can", store.ErrUnavailable, why, count(left, "call"))
+}
+
+// wait lets some time pass before the next look.
+func (w *replayWatch) wait(ctx context.Context, what string) {
+	if w.since.IsZero() {
+		w.since = now()
+	}
+	if !w.told && !w.g.bar && now().Sub(w.since) >= w.patience {
+		w.told = true
+		w.a.err.f("waiting for %s; the daemon goes on by itself if this is interrupted\n", what)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(lookAgain):
+	}
 }
 
 // begin notes how things are before anything is asked for.
@@ -66,20 +101,20 @@ func (w *replayWatch) follow(ctx context.Context, requested map[string]int) erro
 				resting = append(resting, restText(d))
 			}
 		}
-		switch {
-		case left == 0:
+		if left == 0 {
 			w.g.clear()
 			return w.sum(requested, now)
-		case len(resting) > 0 && !w.g.bar:
+		}
+		if err := w.hopeless(s, left); err != nil {
+			return err
+		}
+		if len(resting) > 0 && !w.g.bar {
 			w.a.out.f("%s; %s left, which are synced when it goes on\n", strings.Join(resting, "; "), count(left, "call"))
 			return nil
 		}
 		w.most = max(w.most, left)
 		w.g.show("synced", w.most-left, w.most, strings.Join(resting, "; "))
-		select {
-		case <-ctx.Done():
-		case <-time.After(lookAgain):
-		}
+		w.wait(ctx, fmt.Sprintf("%s to be synced to %s", count(left, "call"), strings.Join(names, " and ")))
 	}
 }
 
@@ -117,18 +152,21 @@ func (w *replayWatch) followCalls(ctx context.Context, s *session, ids []string,
 		if len(left) == 0 {
 			return failed
 		}
+		if err := w.hopeless(status, len(left)); err != nil {
+			return err
+		}
 		if resting := restingOf(status, waitsFor); len(resting) > 0 {
 			w.g.clear()
 			w.a.out.f("%s; %s left, to be synced when it goes on\n", strings.Join(resting, "; "), count(len(left), "call"))
 			return failed
 		}
 		w.g.show("synced", all-len(left), all, "")
-		select {
-		case <-ctx.Done():
-		case <-time.After(lookAgain):
-		}
+		w.wait(ctx, fmt.Sprintf("%s to be synced to %s", most(left, 3), strings.Join(waited(waitsFor), " and ")))
 	}
 }
+
+// waited names destinations once.
+func waited(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
 
 // underWay names the destinations that have not tried a call yet.
 func underWay(call store.CallView, names []string) []string {

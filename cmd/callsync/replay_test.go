@@ -31,6 +31,9 @@ func TestReplayIsWatched(t *testing.T) {
 	}
 	running := func(replay int) admin.Status { return statusOf(sync.Running, replay, counts(0, 0)) }
 	gone := errors.New("no daemon is running")
+	full := running(9)
+	full.Journal.Unwritable = "the journal cannot be written: no space left on device"
+	const waits = "waiting for 9 calls to be synced to hubspot; the daemon goes on by itself if this is interrupted\n"
 	for _, x := range []struct {
 		name      string
 		says      []admin.Status
@@ -39,15 +42,16 @@ func TestReplayIsWatched(t *testing.T) {
 		fails     bool
 		out, err  string
 	}{
-		{name: "to its end", says: []admin.Status{running(0), running(40), running(7), running(0)}, out: "hubspot: done\n"},
+		{name: "to its end", says: []admin.Status{running(0), running(9), running(7), running(0)}, out: "hubspot: done\n", err: waits},
 		{name: "over before it could be watched", says: []admin.Status{running(0), running(0)}, out: "hubspot: done\n"},
-		{name: "with failures", says: []admin.Status{statusOf(sync.Running, 0, counts(2, 1)), running(9), statusOf(sync.Running, 0, counts(5, 2))}, fails: true,
+		{name: "with failures", says: []admin.Status{statusOf(sync.Running, 0, counts(2, 1)), running(9), statusOf(sync.Running, 0, counts(5, 2))}, fails: true, err: waits,
 			out: "hubspot: done; 1 call tried again later; 3 calls failed, see `callsync calls --state failed`\n"},
-		{name: "paused", says: []admin.Status{running(0), running(9), statusOf(sync.Paused, 8, nil)},
+		{name: "paused", says: []admin.Status{running(0), running(9), statusOf(sync.Paused, 8, nil)}, err: waits,
 			out: "hubspot is paused: paused by a person; 8 calls left, which are synced when it goes on\n"},
-		{name: "the daemon ends", says: []admin.Status{running(0), running(9)}, then: gone, fails: true},
+		{name: "the journal cannot be written", says: []admin.Status{running(0), running(9), full}, then: store.ErrUnavailable, fails: true, err: waits},
+		{name: "the daemon ends", says: []admin.Status{running(0), running(9)}, then: gone, fails: true, err: waits},
 		{name: "interrupted", says: []admin.Status{running(0), running(9)}, interrupt: true,
-			err: "no longer watching; the daemon goes on. `callsync status` says how far it is, `callsync pause hubspot` holds it.\n"},
+			err: waits + "no longer watching; the daemon goes on. `callsync status` says how far it is, `callsync pause hubspot` holds it.\n"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -38,7 +38,7 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	watch := replayWatch{a: a, ask: s.Status, g: newProgress(a.err), failed: c.All || c.State == string(store.Failed)}
+	watch := replayWatch{a: a, ask: s.Status, g: newProgress(a.err), patience: unnoticed, failed: c.All || c.State == string(store.Failed)}
 	if err := watch.begin(ctx); err != nil {
 		return err
 	}
