@@ -44,6 +44,8 @@ type Syncer interface {
 	Health() sync.Health
 	Pause(ctx context.Context, reason string) error
 	Unpause(ctx context.Context) error
+	// Adopt makes another account the one that is used under the destination's name.
+	Adopt(ctx context.Context, account string, tell func(calls int)) (*sync.Adoption, error)
 	// Alone runs f while the destination is not being synced.
 	Alone(ctx context.Context, f func(context.Context) error) error
 	// Plan says what syncing calls would do, offline.
@@ -136,6 +138,7 @@ func New(o Options) *Server {
 	s.menderRoutes()
 	s.route("POST /api/v1/destinations/{name}/pause", s.pause)
 	s.route("POST /api/v1/destinations/{name}/unpause", s.unpause)
+	s.long("POST /api/v1/destinations/{name}/account", s.account)
 	s.route("GET /api/v1/destinations/{name}/setup", s.setupPlan)
 	s.route("POST /api/v1/destinations/{name}/setup", s.setup)
 	s.route("POST /api/v1/destinations/{name}/check", s.check)

@@ -47,6 +47,14 @@ func (l *loop) Unpause(context.Context) error {
 	return nil
 }
 
+func (l *loop) Adopt(_ context.Context, account string, tell func(int)) (*sync.Adoption, error) {
+	tell(1)
+	if account != "7" {
+		return nil, &sync.OtherAccountNamed{Named: account, Account: "7"}
+	}
+	return &sync.Adoption{Destination: "hubspot", Account: account, Before: "4", Calls: 1}, l.broken
+}
+
 func (l *loop) Alone(ctx context.Context, f func(context.Context) error) error {
 	if l.broken != nil {
 		return l.broken

@@ -44,6 +44,8 @@ func resting(name string, h sync.Health) string {
 		return name + " has spent its quota of requests"
 	case h.Phase == sync.Blocked && h.Kind == crm.Credential:
 		return name + " refuses callsync's credentials"
+	case h.Phase == sync.Blocked && h.Kind == crm.OtherAccount:
+		return name + " is for another account than the one the journal knows"
 	case h.Phase == sync.Broken:
 		return name + " does not answer as it should, and is left alone for a while"
 	}

@@ -24,6 +24,7 @@ func TestWhatACallWaitsFor(t *testing.T) {
 		{"not set up", sync.Health{Phase: sync.Blocked, Kind: crm.NotReady, Hint: "run it"}, time.Time{}, store.Live, "hubspot is not set up"},
 		{"quota", sync.Health{Phase: sync.Blocked, Kind: crm.Quota, Until: until}, time.Time{}, store.Live, "hubspot has spent its quota"},
 		{"credentials", sync.Health{Phase: sync.Blocked, Kind: crm.Credential, Since: until}, time.Time{}, store.Live, "hubspot refuses callsync's credentials"},
+		{"another account", sync.Health{Phase: sync.Blocked, Kind: crm.OtherAccount, Hint: "unpause"}, time.Time{}, store.Live, "hubspot is for another account"},
 		{"broken", sync.Health{Phase: sync.Broken, Kind: crm.Transient, Reason: "503"}, time.Time{}, store.Live, "hubspot does not answer as it should"},
 		{"standby", sync.Health{Phase: sync.Standby}, time.Time{}, store.Live, "hubspot is standby"},
 		{"next attempt", sync.Health{Phase: sync.Running}, until, store.Live, "next attempt is not due"},

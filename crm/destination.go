@@ -162,6 +162,7 @@ type Status struct {
 	QuotaLimit int64 `json:"quotaLimit,omitempty"`
 	// QuotaReset is when the daily quota starts anew; zero when unknown.
 	QuotaReset time.Time `json:"quotaReset,omitzero"`
-	// Account identifies the portal or org, for people.
+	// Account is the id of the portal or org that the token is for; "" while it is not
+	// known, which is until the first request, or where the CRM does not tell.
 	Account string `json:"account,omitempty"`
 }

@@ -23,6 +23,9 @@ const (
 	// NotReady: the CRM lacks the key properties that [Destination.Ready] asks for;
 	// `callsync setup` mends it. The destination pauses.
 	NotReady ErrorKind = "not_ready"
+	// OtherAccount: the account is not the one that the journal's ids belong to, as
+	// [Settings.Admit] says. The destination pauses until a person has decided.
+	OtherAccount ErrorKind = "other_account"
 	// Permanent: this record will never be accepted as it is.
 	Permanent ErrorKind = "permanent"
 	// Exists: a record with this unique value is there already; Existing names it.

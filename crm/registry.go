@@ -41,6 +41,14 @@ type Settings struct {
 	// code, such as those people typed into the CRM.
 	Region string
 
+	// Admit decides whether the account that the token is for may be used. A
+	// connector asks it before the first request that reads or writes there, with the
+	// portal's or org's id, and again when the token may be for another account since;
+	// its error stands for the answer of every request until it has none. Where the
+	// CRM does not tell which account it is, account is ""; unknown is nil if that is
+	// its last word, and else why it did not answer this time. nil admits any.
+	Admit func(ctx context.Context, account string, unknown error) error
+
 	Tokens    TokenStore
 	Memory    Memory
 	Transport http.RoundTripper // nil means http.DefaultTransport

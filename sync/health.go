@@ -20,6 +20,9 @@ func (l *Loop) Health() Health {
 		h = paused
 	}
 	l.mu.Unlock()
+	if h.Kind == crm.OtherAccount { // it is looked at again, but that takes a person
+		h.Until = time.Time{}
+	}
 	h.CRM = l.destination.Status()
 	h.Mapping = l.mapping().Version()
 	return h
@@ -59,15 +62,25 @@ func (l *Loop) setPause(p *pause) {
 }
 
 // Unpause lets the loop go on. It also ends the waiting of a blocked or broken
-// destination: somebody mended it.
+// destination: somebody mended it. One whose account may not be used is asked first
+// whether it still is that account.
 func (l *Loop) Unpause(ctx context.Context) error {
 	if err := l.journal.Set(ctx, l.pauseName(), ""); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	l.trips = 0
+	other := l.health.Phase == Blocked && l.health.Kind == crm.OtherAccount
 	l.mu.Unlock()
-	l.enter(Health{Phase: Running})
+	var err error
+	if other {
+		err = l.refused(ctx)
+	}
+	if err != nil {
+		l.trouble(err)
+	} else {
+		l.enter(Health{Phase: Running})
+	}
 	l.setPause(nil)
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 // present values read and lookups resolved, as a round would, and by the same
 // code. Nothing is written or recorded. Calls are planned together as in rounds.
 func (l *Loop) PlanLive(ctx context.Context, works []store.Work) ([]CallPlan, error) {
+	if err := l.refused(ctx); err != nil { // there may be nothing else to ask
+		return nil, err
+	}
 	var plans []CallPlan
 	for batch := range slices.Chunk(works, l.batch) {
 		some, err := l.planLive(ctx, batch)

@@ -38,6 +38,10 @@ type Journal interface {
 	Set(ctx context.Context, name, value string) error
 	// Calls finds out who else a person belongs to, before they are archived.
 	Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store.CallView, error]
+	// These are for forgetting an account.
+	AllIdentities(ctx context.Context) iter.Seq2[store.KnownIdentity, error]
+	AllPeople(ctx context.Context) iter.Seq2[store.KnownPerson, error]
+	Erase(ctx context.Context, e store.Erasure) (store.Erased, error)
 }
 
 // Options make a [Loop].
@@ -47,8 +51,10 @@ type Options struct {
 	Journal     Journal
 	Mapping     func() Mapping // the version in force; asked anew for every call
 	Destination crm.Destination
-	Logger      *slog.Logger
-	Now         func() time.Time // nil means time.Now
+	// Guard is what the destination was opened with; nil: any account will do.
+	Guard  *Guard
+	Logger *slog.Logger
+	Now    func() time.Time // nil means time.Now
 	// BatchSize is how many due calls a round gathers; 0 means what the
 	// destination suggests.
 	BatchSize int
@@ -69,6 +75,7 @@ type Loop struct {
 	journal     Journal
 	mapping     func() Mapping
 	destination crm.Destination
+	guard       *Guard
 	log         *slog.Logger
 	now         func() time.Time
 	batch       int
@@ -91,7 +98,7 @@ type Loop struct {
 func New(o Options) *Loop {
 	l := &Loop{
 		name: o.Name, journal: o.Journal, mapping: o.Mapping,
-		destination: o.Destination, log: o.Logger, now: o.Now,
+		destination: o.Destination, guard: o.Guard, log: o.Logger, now: o.Now,
 		batch: o.BatchSize, linger: o.Linger, grace: o.Grace, observe: o.Observe,
 		holder: rand.Text(),
 		nudge:  make(chan struct{}, 1),
@@ -192,7 +199,14 @@ func (l *Loop) turn(ctx context.Context) (time.Duration, error) {
 	if len(ids) == 0 {
 		return l.untilDue(ctx)
 	}
-	if err := l.destination.Ready(ctx); err != nil {
+	err = l.destination.Ready(ctx)
+	if err == nil {
+		err = l.recognize(ctx)
+	}
+	switch {
+	case isJournal(err):
+		return 0, err
+	case err != nil:
 		l.trouble(err)
 		return 0, nil
 	}

@@ -15,7 +15,7 @@ func outcomeOf(now time.Time, record string, err error) outcome {
 	switch problem.Kind {
 	case crm.Permanent:
 		return outcome{status: store.Failed, problem: problem}
-	case crm.Credential, crm.Quota, crm.NotReady:
+	case crm.Credential, crm.Quota, crm.NotReady, crm.OtherAccount:
 		return outcome{deferred: true, problem: problem}
 	case crm.Exists, crm.Gone:
 		return outcome{again: true, problem: problem, reason: problem.Text}
@@ -57,7 +57,7 @@ func wholesale(err error) bool {
 // blocks reports whether err stops the whole destination, not just a call.
 func blocks(err error) bool {
 	switch crm.KindOf(err) {
-	case crm.Credential, crm.Quota, crm.NotReady:
+	case crm.Credential, crm.Quota, crm.NotReady, crm.OtherAccount:
 		return true
 	}
 	return false

@@ -74,8 +74,9 @@ func assembleDestination(ctx context.Context, c config.Destination, journal stor
 	if how.metrics != nil {
 		observe = func(_ context.Context, x crm.Exchange) { how.metrics.Request(c.Name, x) }
 	}
+	guard := sync.NewGuard(c.Name, journal, how.logger)
 	var err error
-	if d.crm, err = openCRM(c, memory{journal, "memory/" + c.Name + "/"}, log, observe); err != nil {
+	if d.crm, err = openCRM(c, guard, log, observe); err != nil {
 		if how.daemon {
 			return nil, usageError{err}
 		}
@@ -89,7 +90,7 @@ func assembleDestination(ctx context.Context, c config.Destination, journal stor
 	}
 	o := sync.Options{
 		Name: c.Name, Type: c.Type, Journal: journal, Mapping: d.mapping.inForce,
-		Destination: d.crm, Logger: how.logger, BatchSize: c.BatchSize,
+		Destination: d.crm, Guard: guard, Logger: how.logger, BatchSize: c.BatchSize,
 	}
 	if c.AutoSetup {
 		o.Destination = &autoSetup{Destination: d.crm, mapping: d.mapping, log: log}
@@ -140,14 +141,19 @@ func (d *destination) checkMapping(ctx context.Context) ([]crm.Finding, error) {
 	return found, nil
 }
 
-func openCRM(c config.Destination, m crm.Memory, log *slog.Logger, observe func(context.Context, crm.Exchange)) (crm.Destination, error) {
+// openCRM opens an account. guard keeps it to the one that the journal knows, and is
+// nil where the journal plays no part.
+func openCRM(c config.Destination, guard *sync.Guard, log *slog.Logger, observe func(context.Context, crm.Exchange)) (crm.Destination, error) {
 	s := crm.Settings{
 		Name: c.Name, Type: c.Type, BaseURL: c.BaseURL, LoginURL: c.LoginURL,
 		AccessToken: c.AccessToken.Reveal(), API: c.API,
 		RatePerSecond: c.RatePerSecond, SearchPerSecond: c.SearchPerSecond, QuotaShare: c.QuotaShare,
 		SearchLag: c.SearchLag, Region: c.Region,
-		Tokens: tokenFile(c.TokenFile), Memory: m,
+		Tokens: tokenFile(c.TokenFile),
 		Logger: log, Observe: observe,
+	}
+	if guard != nil {
+		s.Admit, s.Memory = guard.Admit, guard.Memory()
 	}
 	if o := c.OAuth; o != nil {
 		s.OAuth = crm.OAuth{
@@ -157,23 +163,3 @@ func openCRM(c config.Destination, m crm.Memory, log *slog.Logger, observe func(
 	}
 	return crm.Open(s)
 }
-
-// A memory keeps a connector's facts in the journal.
-type memory struct {
-	keeper store.Keeper
-	prefix string
-}
-
-func (m memory) Get(ctx context.Context, name string) (string, error) {
-	return m.keeper.Get(ctx, m.prefix+name)
-}
-
-func (m memory) Set(ctx context.Context, name, value string) error {
-	return m.keeper.Set(ctx, m.prefix+name, value)
-}
-
-// forgetful is a memory for what ends before it would have to remember.
-type forgetful struct{}
-
-func (forgetful) Get(context.Context, string) (string, error) { return "", nil }
-func (forgetful) Set(context.Context, string, string) error   { return nil }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,10 +19,17 @@ import (
 func init() {
 	sandboxes["hubspot"] = crmSandbox{
 		port: 8801,
-		new: func(lag time.Duration) emulated {
+		new: func(lag time.Duration, account string) (emulated, error) {
+			portal := 0
+			if account != "" {
+				var err error
+				if portal, err = strconv.Atoi(account); err != nil || portal < 1 {
+					return nil, usagef("--account %s: a HubSpot portal's id is a number", account)
+				}
+			}
 			settings := hubspotsim.DefaultSettings()
 			settings.SearchLag = sandbox.Duration(lag)
-			return hubspotsim.New(hubspotsim.Options{Settings: settings})
+			return hubspotsim.New(hubspotsim.Options{Settings: settings, PortalID: portal}), nil
 		},
 		token: "access token " + hubspotsim.DefaultToken,
 		snippet: `[destinations.hubspot]

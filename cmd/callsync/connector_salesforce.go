@@ -27,12 +27,15 @@ const (
 func init() {
 	sandboxes["salesforce"] = crmSandbox{
 		port: 8802,
-		new: func(lag time.Duration) emulated {
+		new: func(lag time.Duration, account string) (emulated, error) {
+			if account != "" && !salesforcesim.IsOrgID(account) {
+				return nil, usagef("--account %s: a Salesforce org's id has 18 letters and digits and begins with 00D, such as 00D000000000001EAA", account)
+			}
 			settings := salesforcesim.DefaultSettings()
 			settings.SearchLag = sandbox.Duration(lag)
 			return salesforcesim.New(salesforcesim.Options{
-				ClientID: salesforceClient, ClientSecret: salesforceSecret, Settings: &settings,
-			})
+				ClientID: salesforceClient, ClientSecret: salesforceSecret, OrgID: account, Settings: &settings,
+			}), nil
 		},
 		token: "client credentials " + salesforceClient + ", " + salesforceSecret,
 		snippet: `[destinations.salesforce]

@@ -133,7 +133,11 @@ func startDemo(ctx context.Context, kinds []string) (_ *demo, err error) {
 			return nil, err
 		}
 		account := demoAccount{kind: kind, url: "http://" + l.Addr().String(), crmSandbox: sandboxes[kind]}
-		go serveSandbox(ctx, l, account.new(demoLag))
+		crm, err := account.new(demoLag, "")
+		if err != nil {
+			return nil, err
+		}
+		go serveSandbox(ctx, l, crm)
 		d.accounts = append(d.accounts, account)
 		fmt.Fprintf(&b, account.snippet, account.url, 2*demoLag)
 	}

@@ -40,13 +40,23 @@ type faulty interface {
 	ClearFaults()
 }
 
+// newSandbox is an emulated account whose searches lag a little.
+func newSandbox(t *testing.T, kind string) faulty {
+	t.Helper()
+	account, err := sandboxes[kind].new(50*time.Millisecond, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account.(faulty)
+}
+
 func newServed(t *testing.T, kind string) *served {
 	t.Helper()
 	s := &served{t: t, kind: kind}
 	if kind == "hubspot" {
 		s.account = newAccount()
 	} else {
-		s.account = sandboxes[kind].new(50 * time.Millisecond).(faulty)
+		s.account = newSandbox(t, kind)
 	}
 	server := httptest.NewServer(s.account)
 	t.Cleanup(server.Close)

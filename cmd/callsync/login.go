@@ -39,7 +39,7 @@ func (c *loginCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	account, err := openCRM(dest, forgetful{}, slog.New(slog.DiscardHandler), nil)
+	account, err := openCRM(dest, nil, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return usageError{err}
 	}

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"slices"
+
+	"github.com/callsync/callsync/admin"
+	"github.com/callsync/callsync/sync"
 )
 
 type pauseCmd struct {
@@ -21,17 +24,70 @@ func (c *pauseCmd) Run(ctx context.Context, a *app) error {
 type unpauseCmd struct {
 	output
 	Destinations []string `arg:"" optional:"" name:"destination" help:"Destinations to let go on; all when none is named."`
+	Account      string   `placeholder:"ID" help:"Use this account, a HubSpot portal's or Salesforce org's id, under the destination's name from now on, and forget what the journal remembers of the one before. Its token must be in the configuration already."`
+}
+
+// Help is shown by callsync unpause --help.
+func (unpauseCmd) Help() string {
+	return "A destination that is blocked because its token is for another account than the one the journal knows stays so, unless --account names the new one. The ids that callsync remembers are then forgotten, and nothing is written for that: what stands in the old account stays there, unknown to callsync from then on, and calls synced before are not written again by themselves. A correction or a resync of one writes it to the new account as if for the first time. What is still on its way goes there. There is no way back but a backup: see `callsync backup`."
 }
 
 func (c *unpauseCmd) Run(ctx context.Context, a *app) error {
+	if c.Account != "" {
+		return c.adopt(ctx, a)
+	}
 	return eachDestination(ctx, a, c.Destinations, c.JSON, func(s *session, name string) (any, string, error) {
 		h, err := s.Unpause(ctx, name)
 		text := "goes on"
-		if !s.daemon {
+		switch {
+		case err == nil && h.Phase == sync.Blocked:
+			err = &admin.Error{Message: name + " is still blocked: " + h.Reason, Hint: h.Hint}
+		case !s.daemon:
 			text = "will go on when the daemon runs"
 		}
 		return h, text, err
 	})
+}
+
+// adopt has another account take the place of the one that the journal knows.
+func (c *unpauseCmd) adopt(ctx context.Context, a *app) error {
+	s, err := a.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	names, err := s.destinations(slices.Compact(c.Destinations))
+	if err != nil {
+		return err
+	}
+	if len(names) != 1 {
+		return usagef("--account is for one destination: name one of %s", join(names))
+	}
+	bar := newProgress(a.err)
+	answer, err := s.Reporting(func(p admin.Progress) { bar.show("calls looked at:", p.Calls, int(p.Of), "") }).Adopt(ctx, names[0], c.Account)
+	bar.clear()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.out.json(answer)
+	}
+	printAdoption(a.out, answer, s.daemon)
+	return nil
+}
+
+func printAdoption(p *printer, a sync.Adoption, daemon bool) {
+	p.f("%s: account %s is used from now on\n", styled{a.Destination, bold}, a.Account)
+	if a.Before != "" {
+		p.f("  of account %s, %s of %s and %s were forgotten; what stands there stays\n",
+			a.Before, count(a.Records, "record"), count(a.Calls, "call"), people(a.People))
+	}
+	if a.Calls > 0 {
+		p.f("  calls synced before are not written again by themselves; `callsync resync --all --destination %s` writes them to account %s\n", a.Destination, a.Account)
+	}
+	if !daemon {
+		p.f("  no daemon is running; it goes on when it starts\n")
+	}
 }
 
 // eachDestination does something to destinations and prints what came of it.

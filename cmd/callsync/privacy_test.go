@@ -106,7 +106,7 @@ func newEventful(t *testing.T) *eventful {
 	fmt.Fprintf(&b, "[alerts]\nurls = [%q]\ngroup_wait = \"0s\"\ngroup_interval = \"0s\"\n", e.hook.url)
 	fmt.Fprintf(&b, "[julian]\nbase_url = %q\napi_key = \"S3CRET-julian\"\n", julian.URL)
 	for _, kind := range []string{"hubspot", "salesforce"} {
-		e.accounts[kind] = sandboxes[kind].new(50 * time.Millisecond).(faulty)
+		e.accounts[kind] = newSandbox(t, kind)
 		account := httptest.NewServer(e.accounts[kind])
 		t.Cleanup(account.Close)
 		t.Cleanup(e.accounts[kind].ClearFaults)

@@ -22,8 +22,9 @@ import (
 type crmSandbox struct {
 	// port is where it listens unless told otherwise.
 	port int
-	// new makes an empty account whose searches lag.
-	new func(lag time.Duration) emulated
+	// new makes an empty account whose searches lag; its id is one of its own unless
+	// it is given.
+	new func(lag time.Duration, account string) (emulated, error)
 	// snippet is the destination's table for a configuration, with a %s for the
 	// address and another for how long its searches lag.
 	snippet string
@@ -37,21 +38,26 @@ type crmSandbox struct {
 type emulated interface {
 	http.Handler
 	AddFault(sandbox.Fault) (string, error)
+	Account() string
 }
 
 var sandboxes = map[string]crmSandbox{}
 
 type sandboxCmd struct {
-	CRM    string        `name:"crm" default:"hubspot" placeholder:"CRM" help:"hubspot, salesforce, or both (${default})."`
-	Listen string        `default:"127.0.0.1" placeholder:"ADDR" help:"Address, or address:port when it is one CRM (${default})."`
-	Lag    time.Duration `default:"5s" help:"How long a new record stays invisible to searches (${default})."`
-	Fault  []string      `sep:"none" placeholder:"FAULT" help:"A fault to begin with, such as \"operation=calls batch create,status=503,times=2\". May be repeated."`
+	CRM     string        `name:"crm" default:"hubspot" placeholder:"CRM" help:"hubspot, salesforce, or both (${default})."`
+	Listen  string        `default:"127.0.0.1" placeholder:"ADDR" help:"Address, or address:port when it is one CRM (${default})."`
+	Lag     time.Duration `default:"5s" help:"How long a new record stays invisible to searches (${default})."`
+	Account string        `placeholder:"ID" help:"The account's id, for a sandbox that is to pass for one that callsync knows already; it is another each time without."`
+	Fault   []string      `sep:"none" placeholder:"FAULT" help:"A fault to begin with, such as \"operation=calls batch create,status=503,times=2\". May be repeated."`
 }
 
 func (c *sandboxCmd) Run(ctx context.Context, a *app) error {
 	kinds, err := sandboxKinds(c.CRM)
 	if err != nil {
 		return err
+	}
+	if c.Account != "" && len(kinds) > 1 {
+		return usagef("--account is for one CRM")
 	}
 	var faults []sandbox.Fault
 	for _, s := range c.Fault {
@@ -72,14 +78,17 @@ func (c *sandboxCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		s := sandboxes[kind]
-		account := s.new(c.Lag)
+		account, err := s.new(c.Lag, c.Account)
+		if err != nil {
+			return err
+		}
 		for _, f := range faults {
 			if _, err := account.AddFault(f); err != nil {
 				return usageError{err}
 			}
 		}
 		url := "http://" + l.Addr().String()
-		a.out.f("%s emulated at %s; %s\n", kind, url, s.token)
+		a.out.f("%s emulated at %s, account %s; %s\n", kind, url, account.Account(), s.token)
 		a.out.f("  faults, request log, state: %s%s\n", url, sandbox.ControlPrefix)
 		a.out.f("  to try callsync on it, in config.toml:\n\n")
 		fmt.Fprintf(a.out.w, s.snippet+"\n", url, 2*c.Lag)

@@ -27,9 +27,14 @@ import (
 type Rolodex struct {
 	base, token string
 	http        *http.Client
+	admit       func(ctx context.Context, account string, unknown error) error // nil admits any
 
-	mu     sync.Mutex
-	counts map[string]int64
+	asking   sync.Mutex // guards admitted
+	admitted bool
+
+	mu      sync.Mutex
+	counts  map[string]int64
+	account string
 }
 
 // Open checks the settings and sends no request.
@@ -40,6 +45,7 @@ func Open(s crm.Settings) (crm.Destination, error) {
 	return &Rolodex{
 		base: cmp.Or(s.BaseURL, "https://api.rolodex.example"), token: s.AccessToken,
 		http:   &http.Client{Transport: s.Transport, Timeout: 30 * time.Second},
+		admit:  s.Admit,
 		counts: map[string]int64{},
 	}, nil
 }
@@ -55,9 +61,39 @@ type card struct {
 	Modified   time.Time         `json:"modified,omitzero"`
 }
 
-// do sends one request, and turns a refusal into an error of the right kind: the
-// kind is all the sync loop acts on.
+// do sends one request to an account that may be used.
 func (r *Rolodex) do(ctx context.Context, op, method, path string, in, out any) error {
+	if err := r.recognize(ctx); err != nil {
+		return err
+	}
+	return r.send(ctx, op, method, path, in, out)
+}
+
+// recognize finds out once, before anything else is asked, whose account it is, and
+// whether it may be used.
+func (r *Rolodex) recognize(ctx context.Context) error {
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	if r.admitted {
+		return nil
+	}
+	var is struct{ ID string }
+	unknown := r.send(ctx, "account read", http.MethodGet, "/account", nil, &is)
+	r.mu.Lock()
+	r.account = is.ID
+	r.mu.Unlock()
+	if r.admit != nil {
+		if err := r.admit(ctx, is.ID, unknown); err != nil {
+			return err
+		}
+	}
+	r.admitted = unknown == nil
+	return nil
+}
+
+// send sends one request, and turns a refusal into an error of the right kind: the
+// kind is all the sync loop acts on.
+func (r *Rolodex) send(ctx context.Context, op, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return &crm.Error{Kind: crm.Permanent, Op: op, Err: err}
@@ -253,7 +289,7 @@ func (r *Rolodex) write(ctx context.Context, c crm.Change) (id string, err error
 func (r *Rolodex) Status() crm.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := crm.Status{Requests: map[string]int64{}}
+	s := crm.Status{Requests: map[string]int64{}, Account: r.account}
 	for op, n := range r.counts {
 		s.Requests[op] = n
 	}

@@ -28,10 +28,11 @@ var mapping []byte
 
 // A server is Rolodex itself, as strict as its documentation would be.
 type server struct {
-	mu    sync.Mutex
-	cards map[string]map[string]*card // by object and id
-	lose  int                         // so many answers to writes are lost
-	wrote int
+	mu      sync.Mutex
+	cards   map[string]map[string]*card // by object and id
+	lose    int                         // so many answers to writes are lost
+	wrote   int
+	account string
 }
 
 type card struct {
@@ -69,7 +70,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case object == "account":
-		answer(http.StatusOK, map[string]string{})
+		answer(http.StatusOK, map[string]string{"id": s.account})
 	case r.Method == http.MethodGet && id == "":
 		found := []*card{}
 		for name, values := range r.URL.Query() {
@@ -110,12 +111,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type world struct {
 	*testing.T
 	rolodex *server
+	url     string
 	journal store.Journal
 	loop    *callsync.Loop
+	stop    func()
 }
 
 func newWorld(t *testing.T, token string) *world {
-	w := &world{T: t, rolodex: &server{cards: map[string]map[string]*card{
+	w := &world{T: t, rolodex: &server{account: "7", cards: map[string]map[string]*card{
 		"people": {}, "notes": {}, "users": {"users-7": {ID: "users-7", Properties: map[string]string{"email": "host@example.com"}}},
 	}}}
 	mux := http.NewServeMux()
@@ -123,6 +126,7 @@ func newWorld(t *testing.T, token string) *world {
 	mux.Handle("/{object}/{id}", w.rolodex)
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
+	w.url = s.URL
 	var err error
 	if w.journal, err = bolt.Open(filepath.Join(t.TempDir(), "journal.db"), bolt.Options{}); err != nil {
 		t.Fatal(err)
@@ -131,28 +135,35 @@ func newWorld(t *testing.T, token string) *world {
 	if err := w.journal.Enroll(t.Context(), []string{"rolodex"}); err != nil {
 		t.Fatal(err)
 	}
+	w.run(token)
+	t.Cleanup(func() { w.stop() })
+	return w
+}
+
+// run opens the account and starts the loop, as at every start.
+func (w *world) run(token string) {
 	m, err := mappings.Parse("rolodex.toml", mapping, nil)
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
-	account, err := example.Open(crm.Settings{Name: "rolodex", BaseURL: s.URL, AccessToken: token})
+	guard := callsync.NewGuard("rolodex", w.journal, nil)
+	account, err := example.Open(crm.Settings{Name: "rolodex", BaseURL: w.url, AccessToken: token, Admit: guard.Admit})
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	w.loop = callsync.New(callsync.Options{
-		Name: "rolodex", Type: "rolodex", Journal: w.journal, Destination: account,
+		Name: "rolodex", Type: "rolodex", Journal: w.journal, Destination: account, Guard: guard,
 		Mapping: func() callsync.Mapping { return m },
 	})
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(w.Context())
 	done := make(chan error)
 	go func() { done <- w.loop.Run(ctx) }()
-	t.Cleanup(func() {
+	w.stop = func() {
 		stop()
 		if err := <-done; err != nil {
-			t.Error(err)
+			w.Error(err)
 		}
-	})
-	return w
+	}
 }
 
 // deliver journals a call as the receiver would; summary tells revisions apart.
@@ -236,6 +247,31 @@ func TestCallsArrive(t *testing.T) {
 		t.Errorf("a correction took %d writes", n)
 	}
 	if got := w.rolodex.cards["notes"]["notes-1"].Properties["text"]; got != "Goal Completed: She wants two price lists." {
+		t.Errorf("the note is %q", got)
+	}
+}
+
+// TestAnotherAccount: what is remembered of one account is not looked for, or written
+// to, in another.
+func TestAnotherAccount(t *testing.T) {
+	w := newWorld(t, "right")
+	w.deliver("call.1", "+46701234567", "Hello.")
+	w.becomes("call.1", store.Synced)
+	w.stop()
+	w.rolodex.mu.Lock()
+	w.rolodex.account = "8"
+	w.rolodex.mu.Unlock()
+	w.run("right")
+	w.deliver("call.1", "+46701234567", "Hello again.")
+	for limit := time.Now().Add(30 * time.Second); w.loop.Health().Kind != crm.OtherAccount; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("health %+v", w.loop.Health())
+		}
+	}
+	w.becomes("call.1", store.Pending)
+	w.rolodex.mu.Lock()
+	defer w.rolodex.mu.Unlock()
+	if got := w.rolodex.cards["notes"]["notes-1"].Properties["text"]; got != "Goal Completed: Hello." {
 		t.Errorf("the note is %q", got)
 	}
 }

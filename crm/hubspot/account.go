@@ -2,21 +2,29 @@ package hubspot
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/callsync/callsync/crm"
 )
 
-// An account is what a portal says about itself.
+// An account is what a portal says about itself, and whether it may be used.
 type account struct {
-	mu    sync.Mutex
-	asked bool
-	id    string
+	asking lock // held while HubSpot and [crm.Settings.Admit] are asked
+
+	mu       sync.Mutex
+	id       string // digits; "" where HubSpot does not tell
+	answered bool   // HubSpot has said what it has to say
+	doubted  bool   // it may be another portal's by now
+	admitted bool
+	last     string // the id before
 }
 
-func newAccount() *account { return &account{} }
+func newAccount() *account { return &account{asking: newLock()} }
 
 func (a *account) name() string {
 	a.mu.Lock()
@@ -24,39 +32,131 @@ func (a *account) name() string {
 	return a.id
 }
 
-// ask reports whether the caller should ask HubSpot, which it does but once.
-func (a *account) ask() bool {
+func (a *account) passes() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	asked := a.asked
-	a.asked = true
-	return !asked
+	return a.admitted
 }
 
-func (a *account) answer(id string, asked bool) {
+func (a *account) pass() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.id, a.asked = id, asked
+	a.admitted = true
 }
 
-// learnAccount asks once for the portal's id and time zone (account information
-// API). Both are conveniences: without them the portal goes unnamed, and the
-// reset of the daily quota is found by trying.
-func (p *Portal) learnAccount(ctx context.Context) {
-	if !p.account.ask() {
+// known answers what HubSpot said; ok is false while it is to be asked.
+func (a *account) known() (id string, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.id, a.answered
+}
+
+// answer notes what HubSpot said, and reports whether it is another portal than
+// before.
+func (a *account) answer(id string) (moved bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.id, a.answered = id, true
+	moved = id != "" && a.last != "" && id != a.last
+	if id != "" {
+		a.last = id
+	}
+	return moved
+}
+
+// forget has the portal asked anew before anything else is: the token is another.
+func (a *account) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.id, a.answered, a.doubted, a.admitted = "", false, false, false
+}
+
+// lacks has it asked anew at the next [Portal.reconsider] if the object type, which
+// has no key, has one wherever callsync was set up: another portal may have taken its
+// place, as a sandbox does that was started again.
+func (a *account) lacks(object string) {
+	if !slices.Contains(keyed, object) {
 		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.doubted = true
+}
+
+// stand reports whether the portal is in doubt, and whether it is known and may not
+// be used.
+func (a *account) stand() (open, refused bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.doubted || !a.answered, a.answered && !a.admitted
+}
+
+// reconsider has the portal asked anew if there is reason to, and takes up a login
+// that somebody has made since to a portal that may be used.
+func (p *Portal) reconsider(ctx context.Context) {
+	open, refused := p.account.stand()
+	if open {
+		p.account.forget()
+	}
+	if refused {
+		p.auth.reread(ctx)
+	}
+}
+
+// admit sees to it that nothing is read or written in a portal that may not be
+// used. asks is the request's for which it is: see [request].
+func (p *Portal) admit(ctx context.Context, asks bool) error {
+	a := p.account
+	if p.settings.Admit == nil || a.passes() {
+		return nil
+	}
+	if err := a.asking.acquire(ctx); err != nil {
+		return unsent(accountRead, err)
+	}
+	defer a.asking.release()
+	if a.passes() {
+		return nil
+	}
+	id, err := p.readAccount(ctx, asks)
+	if err := p.settings.Admit(ctx, id, err); err != nil {
+		return err
+	}
+	a.pass()
+	return nil
+}
+
+const accountRead = "account read"
+
+// readAccount asks once for the portal's id and time zone (account information
+// API). Without the zone, the reset of the daily quota is found by trying. The
+// error says why HubSpot did not answer; that it does not tell is none.
+func (p *Portal) readAccount(ctx context.Context, asks bool) (id string, err error) {
+	if id, ok := p.account.known(); ok {
+		return id, nil
 	}
 	var details struct {
 		PortalID text   `json:"portalId"`
 		TimeZone string `json:"timeZone"`
 	}
-	_, err := p.do(ctx, request{op: "account read", method: http.MethodGet, path: "/account-info/v3/details"}, &details)
-	if err != nil {
-		p.account.answer("", crm.KindOf(err) != crm.Transient)
-		return
+	_, err = p.do(ctx, request{op: accountRead, method: http.MethodGet, path: "/account-info/v3/details", asks: asks, identifies: true}, &details)
+	if err != nil && !untold(err) {
+		return "", err
 	}
-	p.account.answer(string(details.PortalID), true)
+	if id = string(details.PortalID); id == "0" || strings.Trim(id, "0123456789") != "" {
+		id = ""
+	}
+	if p.account.answer(id) {
+		p.keys.forgetAll()
+	}
 	if zone, err := time.LoadLocation(details.TimeZone); err == nil && details.TimeZone != "" {
 		p.pace.setZone(zone)
 	}
+	return id, nil
+}
+
+// untold reports whether an error is HubSpot's last word: the token may not ask, or
+// there is nothing to be asked.
+func untold(err error) bool {
+	var e *crm.Error
+	return errors.As(err, &e) && (e.Kind == crm.Credential && e.Status == http.StatusForbidden || e.Kind == crm.Permanent || e.Kind == crm.Gone)
 }

@@ -38,6 +38,7 @@ type authorizer struct {
 	static *oauth2.Token
 	config *oauth2.Config
 	store  crm.TokenStore
+	anew   func() // called when somebody has logged in since, before that token is used
 	http   *http.Client
 	now    func() time.Time
 	log    *slog.Logger
@@ -51,7 +52,7 @@ type authorizer struct {
 
 func newAuthorizer(p *Portal) (*authorizer, error) {
 	s := p.settings
-	a := &authorizer{http: p.http, now: p.now, log: p.log, store: s.Tokens, lock: newLock()}
+	a := &authorizer{http: p.http, now: p.now, log: p.log, store: s.Tokens, anew: p.account.forget, lock: newLock()}
 	if s.AccessToken != "" {
 		a.static = &oauth2.Token{AccessToken: s.AccessToken}
 		return a, nil
@@ -112,11 +113,26 @@ func (a *authorizer) token(ctx context.Context) (*oauth2.Token, error) {
 	}
 	if a.current == nil || stored.RefreshToken != a.current.RefreshToken {
 		a.current = stored
+		a.anew()
 		if a.good(stored) {
 			return stored, nil
 		}
 	}
 	return a.refresh(ctx)
+}
+
+// reread takes up a login that was stored since, although the token in use is good.
+func (a *authorizer) reread(ctx context.Context) {
+	if a.static != nil || a.lock.acquire(ctx) != nil {
+		return
+	}
+	defer a.lock.release()
+	stored, err := a.store.Load()
+	if err != nil || stored == nil || a.current == nil || stored.RefreshToken == a.current.RefreshToken {
+		return
+	}
+	a.current = stored
+	a.anew()
 }
 
 func (a *authorizer) good(t *oauth2.Token) bool {

@@ -96,6 +96,7 @@ func (b *batch) fail(c *change, err error) {
 	switch {
 	case own.Property == keyProperty(b.object) && own.Code == "PROPERTY_DOESNT_EXIST":
 		b.portal.keys.forget(b.object)
+		b.portal.account.lacks(b.object)
 		own.Kind, own.Hint = lackOfKey(b.object)
 	case own.Kind == crm.Exists && b.op != crm.Create:
 		// Only a create can adopt the record that holds the value.

@@ -28,6 +28,8 @@ type request struct {
 	// asks sends it although the day's quota is said to be spent, or HubSpot asked
 	// for a long pause: its answer tells whether that still holds.
 	asks bool
+	// identifies marks the one request that may go to any portal: which one is it?
+	identifies bool
 }
 
 // do sends r once, paced, and decodes a 2xx answer into out, which may be nil.
@@ -48,6 +50,11 @@ func (p *Portal) do(ctx context.Context, r request, out any) (refusal, error) {
 		token, err := p.auth.token(ctx)
 		if err != nil {
 			return refusal{}, err
+		}
+		if !r.identifies {
+			if err := p.admit(ctx, r.asks); err != nil {
+				return refusal{}, err
+			}
 		}
 		a, err := p.exchange(ctx, r, body, token.SetAuthHeader)
 		if err != nil {

@@ -110,8 +110,8 @@ func Open(s crm.Settings) (crm.Destination, error) {
 	if p.auth, err = newAuthorizer(p); err != nil {
 		return nil, fmt.Errorf("destination %s: %w", s.Name, err)
 	}
-	p.owners = newDirectory(p.now, p.listOwners)
-	p.dispositions = newDirectory(p.now, p.listDispositions)
+	p.owners = newDirectory(p, p.listOwners)
+	p.dispositions = newDirectory(p, p.listDispositions)
 	return p, nil
 }
 

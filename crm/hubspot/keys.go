@@ -45,10 +45,17 @@ func (c *keyCache) forget(object string) {
 	delete(c.unique, object)
 }
 
+func (c *keyCache) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.unique)
+}
+
 // Ready checks that the key properties exist. The answer is remembered once it
 // is good, until HubSpot refuses one of them as unknown. While the day's quota is
 // spent, or HubSpot wants a long pause, it asks whether that still holds.
 func (p *Portal) Ready(ctx context.Context) error {
+	p.reconsider(ctx)
 	if p.pace.mayAsk() {
 		op := contacts + " property read"
 		path := p.paths.properties + contacts + "/" + keyProperty(contacts)
@@ -57,6 +64,9 @@ func (p *Portal) Ready(ctx context.Context) error {
 		if err := p.pace.withinQuota(op); err != nil {
 			return err
 		}
+	}
+	if err := p.admit(ctx, false); err != nil {
+		return err
 	}
 	group, each := errgroup.WithContext(ctx)
 	for _, object := range keyed {
@@ -68,7 +78,9 @@ func (p *Portal) Ready(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	p.learnAccount(ctx)
+	if p.settings.Admit == nil { // for people, and for the quota's reset
+		_, _ = p.readAccount(ctx, false)
+	}
 	return nil
 }
 
@@ -87,6 +99,7 @@ func (p *Portal) uniqueKey(ctx context.Context, object string) (bool, error) {
 	case missing && f.Category == "" && f.CorrelationID == "":
 		e.Kind, e.Hint = crm.Transient, "the address in base_url does not answer like HubSpot"
 	case missing || err == nil && def.Archived:
+		p.account.lacks(object)
 		return false, lacksKey(op, object)
 	}
 	if err != nil {

@@ -28,14 +28,16 @@ const (
 type directory struct {
 	now  func() time.Time
 	load func(context.Context) (map[string]string, error)
+	from func() string // the account in use
 
 	lock lock
+	of   string // the account that the list is of
 	read time.Time
 	ids  map[string]string
 }
 
-func newDirectory(now func() time.Time, load func(context.Context) (map[string]string, error)) *directory {
-	return &directory{now: now, load: load, lock: newLock()}
+func newDirectory(p *Portal, load func(context.Context) (map[string]string, error)) *directory {
+	return &directory{now: p.now, load: load, from: p.account.name, lock: newLock()}
 }
 
 // find returns the ids of those names that the list has.
@@ -46,14 +48,14 @@ func (d *directory) find(ctx context.Context, names []string) (map[string]string
 	defer d.lock.release()
 	found, complete := d.known(names)
 	age := d.now().Sub(d.read)
-	if d.ids != nil && age < directoryAge && (complete || age < missAge) {
+	if d.ids != nil && d.of == d.from() && age < directoryAge && (complete || age < missAge) {
 		return found, nil
 	}
 	ids, err := d.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d.ids, d.read = ids, d.now()
+	d.ids, d.read, d.of = ids, d.now(), d.from()
 	found, _ = d.known(names)
 	return found, nil
 }

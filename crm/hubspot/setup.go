@@ -17,6 +17,7 @@ const groupName = "callsync"
 // callsync's keys on contacts, calls, meetings and tasks, and on every further
 // type that declared names, and the declared properties themselves.
 func (p *Portal) SetupPlan(ctx context.Context, declared []crm.Property) ([]crm.SetupStep, error) {
+	p.reconsider(ctx)
 	objects := slices.Clone(keyed)
 	for _, d := range declared {
 		if !slices.Contains(objects, d.Object) {
@@ -77,6 +78,9 @@ func (p *Portal) missing(ctx context.Context, object string, declared []crm.Prop
 			continue // the type's key has another name
 		}
 		if d.Object == object && !there[d.Name] {
+			if d.Name == key.Name {
+				p.account.lacks(object)
+			}
 			there[d.Name] = true
 			out = append(out, d)
 		}
@@ -125,6 +129,7 @@ func (p *Portal) groups(ctx context.Context, object string) ([]string, error) {
 // Setup creates what a plan lists. A unique property that the portal refuses is
 // created as a plain one, and the refusal is remembered.
 func (p *Portal) Setup(ctx context.Context, steps []crm.SetupStep) error {
+	p.reconsider(ctx)
 	for _, s := range steps {
 		var err error
 		switch s.Kind {

@@ -33,6 +33,7 @@ const (
 // A client sends requests to an org. It is safe for concurrent use.
 type client struct {
 	session *session
+	account *account
 	base    http.RoundTripper
 	version string // "66.0"
 	slots   chan struct{}
@@ -129,7 +130,7 @@ func (c *client) do(ctx context.Context, op string, run func(*simpleforce.Client
 	case <-ctx.Done():
 		return unreachable(op, ctx.Err())
 	}
-	token, err := c.session.token(ctx, nil)
+	token, err := c.token(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (c *client) do(ctx context.Context, op string, run func(*simpleforce.Client
 	if !sessionRefused(err) {
 		return err
 	}
-	if token, err = c.session.token(ctx, token); err != nil {
+	if token, err = c.token(ctx, token); err != nil {
 		return err
 	}
 	err = c.try(ctx, op, token, run)
@@ -147,6 +148,16 @@ func (c *client) do(ctx context.Context, op string, run func(*simpleforce.Client
 		e.Hint = "Salesforce refuses even a new session: check that the connected app's user may use the API and is not frozen"
 	}
 	return err
+}
+
+// token is a token other than the refused one, which may be nil, whose org may be
+// used.
+func (c *client) token(ctx context.Context, refused *oauth2.Token) (*oauth2.Token, error) {
+	t, err := c.session.token(ctx, refused)
+	if err != nil {
+		return nil, err
+	}
+	return t, c.admit(ctx, t)
 }
 
 func (c *client) try(ctx context.Context, op string, token *oauth2.Token, run func(*simpleforce.Client) error) error {

@@ -88,11 +88,12 @@ func Open(s crm.Settings) (crm.Destination, error) {
 		pace = rate.Limit(s.RatePerSecond)
 	}
 	c.client = &client{
-		session: c.session, base: base, version: version, meter: c.meter,
+		session: c.session, account: newAccount(s), base: base, version: version, meter: c.meter,
 		slots: make(chan struct{}, maxConcurrent), pace: rate.NewLimiter(pace, maxConcurrent), log: log,
 	}
 	c.catalog = newCatalog(c.client, now)
 	c.owners = &owners{}
+	c.client.account.moved = c.forget
 	return c, nil
 }
 
@@ -114,8 +115,35 @@ func (c *Connector) BatchSize() int { return batchSize }
 // QuotaReset is not known.
 func (c *Connector) Status() crm.Status {
 	s := c.meter.status()
-	s.Account, _ = c.session.identity()
+	if s.Account = c.client.account.name(); s.Account == "" {
+		s.Account, _ = c.session.identity()
+	}
 	return s
+}
+
+// forget drops what is cached of an org, because another is in use.
+func (c *Connector) forget() {
+	c.catalog.forget()
+	c.owners.mu.Lock()
+	defer c.owners.mu.Unlock()
+	clear(c.owners.known)
+}
+
+// reconsider has an unknown org asked about anew, and takes up a login that somebody
+// has made since to one that may be used.
+func (c *Connector) reconsider() {
+	if c.client.account.reconsider() && c.settings.Tokens != nil {
+		c.session.drop()
+	}
+}
+
+// recognize makes sure, if it has not been made sure of, that the org may be used.
+func (c *Connector) recognize(ctx context.Context) error {
+	if c.client.account.ask == nil {
+		return nil
+	}
+	_, err := c.client.token(ctx, nil)
+	return err
 }
 
 // keyed are the objects whose key [Connector.Ready] asks for.
@@ -123,6 +151,10 @@ var keyed = []string{task, event, contact, lead}
 
 // Ready implements [crm.Destination].
 func (c *Connector) Ready(ctx context.Context) error {
+	c.reconsider()
+	if err := c.recognize(ctx); err != nil {
+		return err
+	}
 	for _, object := range keyed {
 		key := keyOf(object)
 		d, err := c.catalog.get(ctx, object, has(key))

@@ -93,12 +93,12 @@ func (c *Connector) userID(ctx context.Context) (string, error) {
 	var who struct {
 		UserID string `json:"user_id"`
 	}
-	if err := c.client.get(ctx, "userinfo", "services/oauth2/userinfo", &who); err != nil {
+	if err := c.client.get(ctx, opUserinfo, pathUserinfo, &who); err != nil {
 		return "", err
 	}
 	id, ok := id18(who.UserID)
 	if !ok {
-		return "", &crm.Error{Kind: crm.Permanent, Op: "userinfo", Message: "Salesforce does not say which user callsync works as"}
+		return "", &crm.Error{Kind: crm.Permanent, Op: opUserinfo, Message: "Salesforce does not say which user callsync works as"}
 	}
 	return id, nil
 }

@@ -109,21 +109,22 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// identity returns the org's and the user's id from the identity URL of the
-// token answer, .../id/{org}/{user}; "" when it has none.
+// identity returns the org's and the user's id as the token answer has them; ""
+// when it has none.
 func (s *session) identity() (org, user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now == nil {
 		return "", ""
 	}
-	id, _ := s.now.Extra("id").(string)
-	_, path, ok := strings.Cut(id, "/id/")
-	if !ok {
-		return "", ""
-	}
-	org, user, _ = strings.Cut(path, "/")
-	return org, user
+	return identityOf(s.now)
+}
+
+// drop has the next request ask for a new token, and so for a login made since.
+func (s *session) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = nil
 }
 
 // tokenError explains a failure of the token endpoint.

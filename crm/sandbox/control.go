@@ -47,6 +47,7 @@ type control struct {
 func (c control) index(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]any{
 		"sandbox": c.core.opts.Name,
+		"account": c.core.opts.Account,
 		"now":     c.core.Now().UTC(),
 		"control": []string{
 			"GET POST DELETE /_sandbox/faults",

@@ -42,6 +42,8 @@ type Simulator interface {
 type Options struct {
 	// Name of the CRM, for the index page.
 	Name string
+	// Account is the account's id, for the index page.
+	Account string
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
 	// Operation names what a request does, such as "contacts batch create".
@@ -85,6 +87,9 @@ func NewCore(opts Options) *Core {
 	}
 	return &Core{opts: opts, log: requestLog{keep: opts.KeepRequests}}
 }
+
+// Account is the id of the account that is played.
+func (c *Core) Account() string { return c.opts.Account }
 
 // Now is the sandbox's time: the injected clock plus all that Advance added.
 func (c *Core) Now() time.Time {

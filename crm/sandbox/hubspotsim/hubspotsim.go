@@ -10,13 +10,15 @@ package hubspotsim
 
 import (
 	"bytes"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,7 +45,8 @@ type Options struct {
 	// Zone is the account's time zone, in which the daily quota resets. Nil
 	// means UTC.
 	Zone *time.Location
-	// PortalID is the account's number. 0 means 4242.
+	// PortalID is the account's number. 0 means one of eight digits, at random: a
+	// sandbox that starts without records is another account.
 	PortalID int
 	// Logger, if set, is told of each request at debug level: operation and
 	// status, never data.
@@ -89,7 +92,7 @@ func New(opts Options) *Server {
 		opts.Zone = time.UTC
 	}
 	if opts.PortalID == 0 {
-		opts.PortalID = 4242
+		opts.PortalID = 10_000_000 + rand.IntN(90_000_000)
 	}
 	s := &Server{
 		opts:     opts,
@@ -100,6 +103,7 @@ func New(opts Options) *Server {
 	}
 	s.Core = sandbox.NewCore(sandbox.Options{
 		Name:      "HubSpot",
+		Account:   strconv.Itoa(opts.PortalID),
 		Now:       opts.Now,
 		Operation: func(r *http.Request) string { return operation(r.Method, canonical(r.URL.Path)) },
 		ErrorBody: faultBody,
@@ -221,7 +225,7 @@ func send(w http.ResponseWriter, status int, body any) {
 
 func correlationID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
+	_, _ = crand.Read(b[:]) // never fails
 	h := hex.EncodeToString(b[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }

@@ -41,12 +41,13 @@ func newOrg(settings *Settings, now func() time.Time) *org {
 }
 
 // seed adds the organization and the integration user.
-func (g *org) seed(username string) {
+func (g *org) seed(id, username string) {
 	t := new(tx)
-	g.orgID = g.insert(t, g.object("Organization"), map[string]any{
+	g.orgID = id
+	g.insertAs(t, id, g.object("Organization"), map[string]any{
 		"Name": "Sandbox", "IsSandbox": true, "InstanceName": "SBX1",
 		"OrganizationType": "Enterprise Edition", "TimeZoneSidKey": "Etc/UTC",
-	}).id
+	})
 	user := g.insert(t, g.object("User"), map[string]any{
 		"Username": username, "LastName": "Integration", "Name": "Integration",
 		"Email": username, "Alias": "integr", "IsActive": true,
@@ -126,8 +127,12 @@ func stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(tim
 
 // insert stores a new record without any check.
 func (g *org) insert(t *tx, o *object, vals map[string]any) *row {
+	return g.insertAs(t, newID(o.Prefix, o.last+1), o, vals)
+}
+
+func (g *org) insertAs(t *tx, id string, o *object, vals map[string]any) *row {
 	o.last++
-	r := &row{object: o, id: newID(o.Prefix, o.last), seq: o.last, vals: map[string]any{}}
+	r := &row{object: o, id: id, seq: o.last, vals: map[string]any{}}
 	o.rows = append(o.rows, r)
 	o.live[r.id] = r
 	t.undo = append(t.undo, func() {

@@ -12,7 +12,9 @@ package salesforcesim
 import (
 	"crypto/rsa"
 	"errors"
+	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +32,9 @@ type Options struct {
 	// Username is the integration user, who owns every session. It defaults to
 	// "integration@example.com".
 	Username string
+	// OrgID is the org's 18-character id. "" means one at random: a sandbox that
+	// starts without records is another org. New panics when it is no org's id.
+	OrgID string
 	// PublicKey verifies JWT bearer assertions. Nil refuses them all.
 	PublicKey *rsa.PublicKey
 	// Settings the server starts with. Nil means DefaultSettings.
@@ -135,23 +140,36 @@ func New(opts Options) *Server {
 	if opts.Username == "" {
 		opts.Username = "integration@example.com"
 	}
+	if opts.OrgID == "" {
+		opts.OrgID = newID("00D", 1+rand.IntN(1<<30))
+	}
+	if !IsOrgID(opts.OrgID) {
+		panic("salesforcesim: " + opts.OrgID + " is no org's id")
+	}
 	s := &Server{opts: opts, settings: DefaultSettings()}
 	if opts.Settings != nil {
 		s.settings = *opts.Settings
 	}
 	s.Core = sandbox.NewCore(sandbox.Options{
 		Name:      "Salesforce",
+		Account:   opts.OrgID,
 		Now:       opts.Now,
 		Operation: operation,
 		ErrorBody: faultBody,
 	})
 	s.auth = newAuthState()
 	s.org = newOrg(&s.settings, s.Core.Now)
-	s.org.seed(opts.Username)
+	s.org.seed(opts.OrgID, opts.Username)
 	s.handler = s.Core.Wrap(s.routes())
 	return s
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// IsOrgID reports whether s is an org's id in its 18-character form.
+func IsOrgID(s string) bool {
+	id, ok := canonicalID(s)
+	return ok && id == s && strings.HasPrefix(s, "00D")
+}
 
 var errNoSuchRecord = errors.New("there is no such record")

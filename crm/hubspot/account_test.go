@@ -1,0 +1,296 @@
+package hubspot_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
+)
+
+// A doorkeeper is a crm.Settings.Admit.
+type doorkeeper struct {
+	mu     sync.Mutex
+	only   string // "" admits any
+	asked  []string
+	reason error // why the last account was not known
+}
+
+func (d *doorkeeper) admit(_ context.Context, account string, unknown error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked, d.reason = append(d.asked, account), unknown
+	if d.only != "" && account != d.only {
+		return &crm.Error{Kind: crm.OtherAccount, Op: "account", Message: "another account"}
+	}
+	return nil
+}
+
+func (d *doorkeeper) admitsOnly(account string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.only = account
+}
+
+func (d *doorkeeper) settings(_ *simOptions, s *crm.Settings) { s.Admit = d.admit }
+
+// Whatever a connector is asked to do, nothing but the question who it is reaches a
+// portal that may not be used.
+func TestNothingReachesAnotherPortal(t *testing.T) {
+	door := &doorkeeper{only: "1"}
+	p := openBare(t, door.settings)
+	someone := crm.Ref{Object: "contacts", ID: "1001"}
+	property := crm.Property{Object: "contacts", Name: "x", Type: crm.TypeString}
+	does := func(f func(ctx context.Context) error) func() error { return func() error { return f(t.Context()) } }
+	for name, do := range map[string]func() error{
+		"ready": does(p.Ready),
+		"find people": does(func(ctx context.Context) error {
+			_, err := p.FindPeople(ctx, []crm.PersonQuery{{Objects: []string{"contacts"}, Match: []crm.Match{{Property: "email", Value: "a@example.com", Kind: crm.MatchEmail}}}})
+			return err
+		}),
+		"locate": does(func(ctx context.Context) error {
+			_, err := p.Locate(ctx, []crm.KeyRef{{Object: "calls", Key: "k"}})
+			return err
+		}),
+		"read": does(func(ctx context.Context) error {
+			_, err := p.Read(ctx, []crm.Ref{someone}, []string{"email"})
+			return err
+		}),
+		"resolve": does(func(ctx context.Context) error {
+			_, err := p.Resolve(ctx, []crm.Value{crm.LookupOf("owner", "owner@example.com")})
+			return err
+		}),
+		"related": does(func(ctx context.Context) error {
+			_, err := p.Related(ctx, []crm.RelatedQuery{{Person: someone, Relation: crm.Relation{Object: "deals", Which: "open"}}})
+			return err
+		}),
+		"create": func() error { return p.Write(t.Context(), []crm.Change{call(1, "")})[0].Err },
+		"update": func() error {
+			return p.Write(t.Context(), []crm.Change{{Op: crm.Update, Object: "contacts", ID: "1001", Properties: map[string]crm.Value{"email": crm.Str("b@example.com")}}})[0].Err
+		},
+		"archive": func() error {
+			return p.Write(t.Context(), []crm.Change{{Op: crm.Archive, Object: "calls", ID: "1001"}})[0].Err
+		},
+		"erase":  func() error { return p.Destination.(crm.Eraser).Erase(t.Context(), []crm.Ref{someone})[0].Err },
+		"schema": does(func(ctx context.Context) error { _, err := p.inspector().Schema(ctx, "contacts"); return err }),
+		"plan":   does(func(ctx context.Context) error { _, err := p.inspector().SetupPlan(ctx, nil); return err }),
+		"setup": does(func(ctx context.Context) error {
+			return p.inspector().Setup(ctx, []crm.SetupStep{{Kind: "property", Object: "contacts", Name: "x", Property: property}})
+		}),
+		"probe": does(func(ctx context.Context) error { _, err := p.inspector().Probe(ctx); return err }),
+	} {
+		if err := do(); crm.KindOf(err) != crm.OtherAccount {
+			t.Errorf("%s: %v, want it refused", name, err)
+		}
+	}
+	if got := p.requests(); got != "account read" {
+		t.Errorf("requests: %s", got)
+	}
+	if p.Status().Account != p.sim.Account() {
+		t.Errorf("account %q", p.Status().Account)
+	}
+	door.admitsOnly(p.sim.Account()) // a person has decided
+	p.setUp()
+}
+
+func TestPortalIsAskedOnce(t *testing.T) {
+	door := &doorkeeper{}
+	p := open(t, door.settings)
+	p.sim.ResetCounters()
+	if err := p.reads(30); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.sim.Counts()["account read"].Requests; n != 0 {
+		t.Errorf("%d more requests for what is known", n)
+	}
+	if !slices.Contains(door.asked, p.sim.Account()) || slices.Contains(door.asked, "") {
+		t.Errorf("asked about %q", door.asked)
+	}
+}
+
+// Where HubSpot does not answer, the reason is told and it is asked again; where it
+// does not tell, that is its last word. Neither is an account.
+func TestPortalThatDoesNotTell(t *testing.T) {
+	for _, x := range []struct {
+		name  string
+		fault fault
+		again bool
+	}{
+		{"in trouble", fault{Status: 502}, true},
+		{"the token is refused", fault{Status: 401, Kind: "INVALID_AUTHENTICATION"}, true},
+		{"of somebody else", fault{Status: 403, Body: "<html>"}, true},
+		{"cut off", fault{Status: 200, Body: `{"portalId":42`}, true},
+		{"may not be asked", fault{Status: 403, Kind: "MISSING_SCOPES"}, false},
+		{"without an id", fault{Status: 200, Body: `{"portalId":"<b>"}`}, false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			door := &doorkeeper{}
+			p := open(t)
+			p.fault(fault{Operation: "account read", Status: x.fault.Status, Kind: x.fault.Kind, Body: x.fault.Body, ContentType: "application/json"})
+			p.Destination = reopen(t, p, door)
+			if err := p.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if door.asked[0] != "" || (door.reason != nil) != x.again || p.Status().Account != "" {
+				t.Errorf("asked about %q, because of %v; account %q", door.asked, door.reason, p.Status().Account)
+			}
+			p.sim.ClearFaults()
+			if err := p.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Contains(door.asked, p.sim.Account()); got != x.again {
+				t.Errorf("asked about %q", door.asked)
+			}
+		})
+	}
+}
+
+// reopen opens p's portal once more, as after a restart.
+func reopen(t *testing.T, p *account, door *doorkeeper) crm.Destination {
+	t.Helper()
+	srv := httptest.NewServer(p.sim)
+	t.Cleanup(srv.Close)
+	d, err := crm.Open(crm.Settings{
+		Name: "hubspot", Type: "hubspot", BaseURL: srv.URL, AccessToken: hubspotsim.DefaultToken, Memory: p.memory,
+		Now: p.now.Now, RatePerSecond: 1e6, SearchPerSecond: 1e6, Region: "US", Admit: door.admit,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Somebody logs in to another portal while the daemon runs: that is noticed before
+// anything is sent with the new token, and so is the login that mends it.
+func TestLoginToAnotherPortal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, store := openOAuth(t)
+		first := store.token
+		door := &doorkeeper{only: p.sim.Account()}
+		second := &oauth2.Token{AccessToken: "elsewhere", RefreshToken: "elsewhere"}
+		other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer elsewhere" {
+				p.sim.ServeHTTP(w, r)
+				return
+			}
+			if r.URL.Path != "/account-info/v3/details" {
+				t.Errorf("%s %s reached the other portal", r.Method, r.URL.Path)
+			}
+			answer(200, `{"portalId":7781,"timeZone":"UTC"}`)(w, r)
+		})
+		var err error
+		p.Destination, err = crm.Open(crm.Settings{
+			Name: "hubspot", Type: "hubspot", BaseURL: "https://api.example", Tokens: store, Memory: p.memory, Region: "US",
+			OAuth: crm.OAuth{ClientID: "sandbox-client", ClientSecret: "sandbox-secret"}, Transport: inMemory{other, 0}, Admit: door.admit,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.setUp()
+		store.token = second
+		time.Sleep(29 * time.Minute) // the token in use has to be renewed
+		if err := p.reads(30); crm.KindOf(err) != crm.OtherAccount {
+			t.Errorf("with the other login: %v", err)
+		}
+		if err := p.Ready(t.Context()); crm.KindOf(err) != crm.OtherAccount {
+			t.Errorf("with the other login: %v", err)
+		}
+		store.token = &oauth2.Token{RefreshToken: first.RefreshToken}
+		if err := p.Ready(t.Context()); err != nil {
+			t.Errorf("after the right login: %v", err)
+		}
+		if err := p.reads(1); err != nil {
+			t.Errorf("after the right login: %v", err)
+		}
+	})
+}
+
+// A sandbox that was started again at the same address is another portal. It shows
+// by its lack of callsync's keys.
+func TestPortalInAnothersPlace(t *testing.T) {
+	door := &doorkeeper{}
+	p := open(t)
+	var here atomic.Pointer[hubspotsim.Server]
+	here.Store(p.sim)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { here.Load().ServeHTTP(w, r) }))
+	t.Cleanup(srv.Close)
+	var err error
+	p.Destination, err = crm.Open(crm.Settings{
+		Name: "hubspot", Type: "hubspot", BaseURL: srv.URL, AccessToken: hubspotsim.DefaultToken, Memory: p.memory,
+		Now: p.now.Now, RatePerSecond: 1e6, SearchPerSecond: 1e6, Region: "US", Admit: door.admit,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	door.admitsOnly(p.sim.Account())
+	fresh := hubspotsim.New(hubspotsim.Options{})
+	here.Store(fresh)
+	if e := asError(t, p.Write(t.Context(), []crm.Change{call(1, "")})[0], crm.NotReady); !strings.Contains(e.Hint, "setup") {
+		t.Errorf("%v: %s", e, e.Hint)
+	}
+	if err := p.Ready(t.Context()); crm.KindOf(err) != crm.OtherAccount {
+		t.Errorf("ready: %v", err)
+	}
+	if err := p.inspector().Setup(t.Context(), []crm.SetupStep{{Kind: "group", Object: "contacts"}}); crm.KindOf(err) != crm.OtherAccount {
+		t.Errorf("setup: %v", err)
+	}
+	if got := p.Status().Account; got != fresh.Account() {
+		t.Errorf("account %s, want %s", got, fresh.Account())
+	}
+}
+
+// While the quota is spent, the question whether it still is goes out, and with it
+// the one who asks.
+func TestPortalUnderASpentQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		door := &doorkeeper{}
+		p := openBubble(t, door.settings)
+		p.setUp()
+		again := openBubble(t, func(_ *simOptions, s *crm.Settings) { s.Admit, s.Transport = door.admit, inMemory{p.sim, 0} })
+		p.sim.Configure(func(s *simSettings) { s.DailyLimit, s.DailyUsed = 10, 10 })
+		for range 3 {
+			if err := again.Ready(t.Context()); crm.KindOf(err) != crm.Quota {
+				t.Fatalf("ready: %v", err)
+			}
+			time.Sleep(time.Minute)
+		}
+		p.sim.Configure(func(s *simSettings) { s.DailyLimit = 1000 })
+		time.Sleep(time.Minute)
+		if err := again.Ready(t.Context()); err != nil {
+			t.Errorf("after the quota was raised: %v", err)
+		}
+		if got := again.Status().Account; got != p.sim.Account() {
+			t.Errorf("account %q", got)
+		}
+	})
+}
+
+func TestPortalIDs(t *testing.T) {
+	if _, err := strconv.Atoi(hubspotsim.New(hubspotsim.Options{}).Account()); err != nil {
+		t.Error(err)
+	}
+	if got := hubspotsim.New(hubspotsim.Options{PortalID: 4242}).Account(); got != "4242" {
+		t.Errorf("account %s", got)
+	}
+	a, b := hubspotsim.New(hubspotsim.Options{}).Account(), hubspotsim.New(hubspotsim.Options{}).Account()
+	if c := hubspotsim.New(hubspotsim.Options{}).Account(); a == b && b == c {
+		t.Errorf("three sandboxes are all account %s", a)
+	}
+}
