@@ -90,7 +90,7 @@ type Selection struct {
 func (s Selection) filter() store.CallFilter {
 	return store.CallFilter{
 		IDs: s.IDs, Since: s.Since, Until: s.Until, Result: s.Result, Agent: s.Agent,
-		Destination: s.Destination, Status: s.State, Limit: s.Limit,
+		Destination: s.Destination, Status: s.State, Damaged: true, Limit: s.Limit,
 	}
 }
 
@@ -107,12 +107,15 @@ type Calls struct {
 	// not listed; Partial is true when there were too many to look at all of them.
 	Causes  []Cause `json:"causes,omitempty"`
 	Partial bool    `json:"partial,omitempty"`
+	Unread  *Unread `json:"unread,omitempty"`
 }
 
 // Deliveries is the answer of /api/v1/deliveries.
 type Deliveries struct {
 	Deliveries []store.Delivery `json:"deliveries"` // newest first
 	More       bool             `json:"more,omitempty"`
+	// Damaged says where in the log deliveries cannot be read.
+	Damaged []string `json:"damaged,omitempty"`
 }
 
 // A CallDetail is everything known about one call.
@@ -121,6 +124,8 @@ type CallDetail struct {
 	Deliveries   []store.Delivery `json:"deliveries"` // oldest first
 	Revisions    []Revision       `json:"revisions"`  // oldest first
 	Destinations []CallAt         `json:"destinations"`
+	// Damaged says what of it cannot be read.
+	Damaged []string `json:"damaged,omitempty"`
 }
 
 // A Revision is one accepted body of a call.
@@ -204,6 +209,8 @@ type PlanTotals struct {
 	// same mapping. They are in no other count but Calls.
 	Tried     int  `json:"tried,omitempty"`
 	Truncated bool `json:"truncated,omitempty"` // more plans than are listed
+	// Unread are calls that could not be planned; they are in no other count.
+	Unread *Unread `json:"unread,omitempty"`
 }
 
 // A ResyncRequest asks for calls to be synced again.
@@ -223,8 +230,9 @@ type Resynced struct {
 	Daemon    bool           `json:"daemon"`              // false: they wait for a daemon to start
 	// Expired counts calls left out because their bodies have expired: they cannot
 	// be written again.
-	Expired int    `json:"expired,omitempty"`
-	Plan    *Plans `json:"plan,omitempty"` // of a dry run
+	Expired int     `json:"expired,omitempty"`
+	Unread  *Unread `json:"unread,omitempty"` // left out, too
+	Plan    *Plans  `json:"plan,omitempty"`   // of a dry run
 }
 
 // A PauseRequest says why.

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,6 +42,10 @@ func (s *Server) calls(r *http.Request) (any, error) {
 	for c, err := range s.Journal.Calls(r.Context(), sel.filter()) {
 		if err != nil {
 			return nil, err
+		}
+		if c.Damaged != nil {
+			answer.Unread = answer.Unread.call(c)
+			continue
 		}
 		if seen++; seen <= limit {
 			answer.Calls = append(answer.Calls, c)
@@ -86,11 +91,17 @@ func (s *Server) deliveries(r *http.Request) (any, error) {
 	if limit == 0 || limit > maxRows {
 		limit = maxRows
 	}
-	f.Limit = limit + 1
+	f.Limit, f.Damaged = limit+1, true
 	answer := Deliveries{Deliveries: []store.Delivery{}}
 	for d, err := range s.Journal.Deliveries(r.Context(), f) {
 		if err != nil {
 			return nil, err
+		}
+		if d.Damaged != nil {
+			if len(answer.Damaged) < maxUnread {
+				answer.Damaged = append(answer.Damaged, d.Damaged.Error())
+			}
+			continue
 		}
 		if len(answer.Deliveries) == limit {
 			answer.More = true
@@ -111,15 +122,21 @@ func (s *Server) call(r *http.Request) (any, error) {
 		return nil, err
 	}
 	answer := CallDetail{Call: call, Deliveries: []store.Delivery{}, Revisions: []Revision{}, Destinations: []CallAt{}}
-	for d, err := range s.Journal.Deliveries(ctx, store.DeliveryFilter{CallID: id, Limit: detailDeliveries}) {
+	for d, err := range s.Journal.Deliveries(ctx, store.DeliveryFilter{CallID: id, Limit: detailDeliveries, Damaged: true}) {
 		if err != nil {
 			return nil, err
+		}
+		if d.Damaged != nil {
+			answer.Damaged = append(answer.Damaged, d.Damaged.Error())
+			continue
 		}
 		answer.Deliveries = append(answer.Deliveries, d)
 	}
 	slices.Reverse(answer.Deliveries)
 	revisions, err := s.Journal.Revisions(ctx, id)
-	if err != nil {
+	if errors.Is(err, store.ErrDamaged) {
+		answer.Damaged = append(answer.Damaged, err.Error())
+	} else if err != nil {
 		return nil, err
 	}
 	bodies := r.URL.Query().Get("bodies") == "1"

@@ -18,11 +18,15 @@ type EraseRequest struct {
 // Erasing is the answer of /api/v1/erase: what there is, and unless it was a dry
 // run, what was done about it.
 type Erasing struct {
-	Calls    []string         `json:"calls"`
-	Mentions []string         `json:"mentions,omitempty"` // calls of others that mention the subject; they stay
-	Rejected int              `json:"rejected"`           // refused deliveries that mention the subject
-	At       []ErasableAt     `json:"at"`
-	Receipt  *erasure.Receipt `json:"receipt,omitempty"`
+	Calls    []string     `json:"calls"`
+	Mentions []string     `json:"mentions,omitempty"` // calls of others that mention the subject; they stay
+	Rejected int          `json:"rejected"`           // refused deliveries that mention the subject
+	At       []ErasableAt `json:"at"`
+	// Unread are calls that cannot be read and may be the subject's, UnreadDeliveries
+	// places in the log of refused deliveries. They stay.
+	Unread           *Unread          `json:"unread,omitempty"`
+	UnreadDeliveries []string         `json:"unreadDeliveries,omitempty"`
+	Receipt          *erasure.Receipt `json:"receipt,omitempty"`
 }
 
 // ErasableAt counts what there is of a subject at one destination.
@@ -84,6 +88,10 @@ func (s *Server) findErasable(ctx context.Context, subject erasure.Subject) (*er
 			Destination: name, People: len(found.People[name]), Records: len(found.Records[name]), Identities: len(found.Identities[name]),
 		})
 	}
+	for _, c := range found.Unread {
+		answer.Unread = answer.Unread.call(c)
+	}
+	answer.UnreadDeliveries = found.UnreadDeliveries
 	return found, answer, nil
 }
 
@@ -104,8 +112,9 @@ func (s *Server) carryOutErasure(ctx context.Context, req EraseRequest) (*Erasin
 	if err != nil {
 		return nil, err
 	}
+	receipt.Unread = len(found.Unread) + len(found.UnreadDeliveries) + receipt.Journal.Unread
 	answer.Receipt = receipt
-	s.Logger.Info("erased at a person's request", "calls", receipt.Journal.Calls, "people", receipt.Journal.People, "crm", req.CRM)
+	s.Logger.Info("erased at a person's request", "calls", receipt.Journal.Calls, "people", receipt.Journal.People, "crm", req.CRM, "unread", receipt.Unread)
 	return answer, nil
 }
 

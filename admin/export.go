@@ -34,6 +34,7 @@ type Exported struct {
 	OlderExpired int `json:"olderExpired"`
 	// Without names the expired ones among calls that were asked for by id.
 	Without []string `json:"without,omitempty"`
+	Unread  *Unread  `json:"unread,omitempty"` // left out, too
 }
 
 const exportedTrailer = "Callsync-Exported"
@@ -41,8 +42,11 @@ const exportedTrailer = "Callsync-Exported"
 // export streams the selected calls with every revision, a JSON line each.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	sel, err := selectionOf(r.URL.Query())
-	if err == nil {
-		err = s.known(r.Context(), sel.IDs)
+	for _, id := range sel.IDs {
+		unknown := s.known(r.Context(), []string{id})
+		if err == nil && !errors.Is(unknown, store.ErrDamaged) { // which is told behind the others
+			err = unknown
+		}
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -66,9 +70,19 @@ func (s *Server) exportTo(ctx context.Context, sel Selection, out *json.Encoder)
 		if err != nil {
 			return sum, err
 		}
-		revisions, err := s.Journal.Revisions(ctx, c.ID)
-		if errors.Is(err, store.ErrNotFound) {
+		var revisions []store.Revision
+		if c.Damaged == nil {
+			revisions, err = s.Journal.Revisions(ctx, c.ID)
+		}
+		switch {
+		case errors.Is(err, store.ErrNotFound):
 			continue // erased meanwhile
+		case errors.Is(err, store.ErrDamaged):
+			c.Damaged = err
+		}
+		if c.Damaged != nil {
+			sum.Unread = sum.Unread.call(c)
+			continue
 		}
 		if err != nil {
 			return sum, err

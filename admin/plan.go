@@ -158,7 +158,7 @@ func Incoming(body []byte, now time.Time) (store.Work, error) {
 // planCalls plans calls in the journal and adds them to totals. adjust, if not nil,
 // changes the work before it is planned.
 func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel Selection, totals *tally, adjust func(*store.Work)) (*Plans, error) {
-	err := s.eachChunk(ctx, sel, func(ids []string) error {
+	unread, err := s.eachChunk(ctx, sel, func(ids []string) error {
 		totals.t.Calls += len(ids)
 		for _, d := range destinations {
 			plans, err := s.planChunk(ctx, d, ids, adjust)
@@ -172,6 +172,7 @@ func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel 
 	if err != nil {
 		return nil, err
 	}
+	totals.t.Unread = unread
 	return totals.plans(), nil
 }
 
@@ -218,7 +219,7 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	if len(req.IDs) > 0 {
 		ask.Lane, ask.Redo = store.Live, true
 	}
-	err = s.eachChunk(r.Context(), req.Selection, func(ids []string) error {
+	answer.Unread, err = s.eachChunk(r.Context(), req.Selection, func(ids []string) error {
 		answer.Calls += len(ids)
 		expired := 0
 		for _, d := range destinations {
@@ -276,7 +277,7 @@ func (s *Server) dryRun(ctx context.Context, destinations []Destination, req Res
 	if err != nil {
 		return nil, err
 	}
-	return &Resynced{Calls: plans.Totals.Calls, Daemon: s.Daemon, Plan: plans}, nil
+	return &Resynced{Calls: plans.Totals.Calls, Daemon: s.Daemon, Plan: plans, Unread: plans.Totals.Unread}, nil
 }
 
 // known fails if the journal does not have one of the calls.
@@ -290,25 +291,25 @@ func (s *Server) known(ctx context.Context, ids []string) error {
 }
 
 // eachChunk hands the ids of the selected calls to f, a chunk at a time. An id
-// that was asked for and is not in the journal is an error, before anything is
-// done.
-func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []string) error) error {
+// that was asked for and is not in the journal, or cannot be read, is an error before
+// anything is done. Others that cannot be read are left out and returned.
+func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []string) error) (unread *Unread, err error) {
 	if len(sel.IDs) > 0 {
 		if err := s.known(ctx, sel.IDs); err != nil {
-			return err
+			return nil, err
 		}
 		for ids := range slices.Chunk(sel.IDs, chunk) {
 			if err := f(ids); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return nil, nil
 	}
 	var p Progress
 	if sel.everything() {
 		stats, err := s.Journal.Stats(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		p.Of = stats.Calls
 	}
@@ -327,16 +328,20 @@ func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []stri
 	}
 	for c, err := range s.Journal.Calls(ctx, sel.filter()) {
 		if err != nil {
-			return err
+			return unread, err
+		}
+		if c.Damaged != nil {
+			unread = unread.call(c)
+			continue
 		}
 		if ids = append(ids, c.ID); len(ids) == chunk {
 			if err := flush(); err != nil {
-				return err
+				return unread, err
 			}
 		}
 	}
 	if len(ids) == 0 {
-		return nil
+		return unread, nil
 	}
-	return flush()
+	return unread, flush()
 }

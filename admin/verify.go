@@ -34,7 +34,8 @@ type Verified struct {
 	Calls   int                    `json:"calls"`
 	Records int                    `json:"records"`
 	People  int                    `json:"people"`
-	Busy    int                    `json:"busy"` // calls left out: they are on their way
+	Busy    int                    `json:"busy"`             // calls left out: they are on their way
+	Unread  *Unread                `json:"unread,omitempty"` // left out, too
 	Drifts  map[sync.DriftKind]int `json:"drifts"`
 	// Kept is how many of the changed ones are people's edits and nothing else,
 	// in properties where those win.
@@ -78,7 +79,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) verifyTo(ctx context.Context, destinations []Destination, req VerifyRequest, found func(*sync.Drift) error) (*Verified, error) {
 	t := &Verified{Drifts: map[sync.DriftKind]int{}}
-	err := s.eachChunk(ctx, req.Selection, func(ids []string) error {
+	unread, err := s.eachChunk(ctx, req.Selection, func(ids []string) error {
 		t.Calls += len(ids)
 		for page := range slices.Chunk(ids, verifyPage) {
 			for _, d := range destinations {
@@ -92,6 +93,7 @@ func (s *Server) verifyTo(ctx context.Context, destinations []Destination, req V
 	if req.Repair && t.Requested > 0 {
 		s.Logger.Info("repair requested", "calls", t.Requested, "recreate", req.Recreate)
 	}
+	t.Unread = unread
 	return t, err
 }
 

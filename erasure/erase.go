@@ -17,6 +17,9 @@ type Receipt struct {
 	At      time.Time    `json:"at"`
 	Journal store.Erased `json:"journal"`
 	CRMs    []CRMReceipt `json:"crms"` // empty when the CRMs were left alone
+	// Unread counts what could not be read, since the journal is damaged there, and so
+	// was neither found nor erased: calls, and places in the log of deliveries.
+	Unread int `json:"unread,omitempty"`
 }
 
 // A CRMReceipt says what was erased at one destination.

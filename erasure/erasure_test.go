@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -208,6 +209,51 @@ func TestFindByRecords(t *testing.T) {
 	}
 	if f := w.find(Subject{Phone: "+14155550101"}); !slices.Equal(f.Calls, []string{"old"}) {
 		t.Errorf("found %q", f.Calls)
+	}
+}
+
+// A torn journal cannot read some of its calls.
+type torn struct {
+	*world
+	ids []string
+}
+
+func (j torn) Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store.CallView, error] {
+	return func(yield func(store.CallView, error) bool) {
+		for c, err := range j.world.Calls(ctx, f) {
+			if slices.Contains(j.ids, c.ID) {
+				if !f.Damaged {
+					yield(c, store.ErrDamaged)
+					return
+				}
+				c.States, c.Damaged = nil, store.ErrDamaged
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// What cannot be read may be anybody's: it is told, and nobody is forgotten who may
+// have other calls.
+func TestFindTellsWhatItCannotRead(t *testing.T) {
+	w := open(t)
+	w.call("theirs", numbered("theirs", "+14155550101"))
+	w.call("torn", numbered("torn", "+14155550101"))
+	w.attach("hubspot", "theirs", contact("jane"))
+	for _, x := range []struct {
+		subject Subject
+		people  int
+	}{{Subject{Phone: "+14155550101"}, 1}, {Subject{Call: "theirs"}, 0}} {
+		f, err := Find(t.Context(), torn{w, []string{"torn"}}, x.subject, nil)
+		w.ok(err)
+		if !slices.Equal(f.Calls, []string{"theirs"}) || len(f.People["hubspot"]) != x.people || len(f.Unread) != 1 || f.Unread[0].ID != "torn" {
+			t.Errorf("%+v: calls %q, people %v, unread %+v", x.subject, f.Calls, f.People, f.Unread)
+		}
+		if f, err = Find(t.Context(), w, x.subject, nil); err != nil || len(f.People["hubspot"]) != 1 || len(f.Unread) != 0 {
+			t.Errorf("%+v in a whole journal: %+v, %v", x.subject, f, err)
+		}
 	}
 }
 

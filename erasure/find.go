@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -40,6 +41,11 @@ type Finding struct {
 	Calls    []string // sorted
 	Mentions []string // calls of others that mention the subject; they stay
 	Rejected []uint64 // deliveries that were refused and mention the subject
+	// Unread are calls that cannot be read, since the journal is damaged there, and
+	// UnreadDeliveries says where the log of refused deliveries cannot be. They may
+	// be the subject's, and stay.
+	Unread           []store.CallView
+	UnreadDeliveries []string
 	// People, records and identities, by destination, also of those that are no
 	// longer configured.
 	People     map[string][]crm.Ref
@@ -90,6 +96,8 @@ func Find(ctx context.Context, j Journal, s Subject, tell func(calls int)) (*Fin
 	}
 	x.found.Calls = slices.Sorted(maps.Keys(x.calls))
 	x.found.Mentions = slices.Sorted(maps.Keys(x.mentions))
+	// Whom a call is attached to may tell whose it is without its payload.
+	x.found.Unread = slices.DeleteFunc(x.found.Unread, func(c store.CallView) bool { return x.calls[c.ID] })
 	return &x.found, nil
 }
 
@@ -162,9 +170,16 @@ func (x *search) bodies() error {
 		if err != nil {
 			return err
 		}
+		if c.Damaged != nil {
+			x.miss(c, c.Damaged)
+			continue
+		}
 		seen := theirs
 		if x.found.person {
-			if seen, err = x.look(c); err != nil {
+			seen, err = x.look(c)
+			if errors.Is(err, store.ErrDamaged) {
+				x.miss(c, err)
+			} else if err != nil {
 				return err
 			}
 		}
@@ -184,10 +199,16 @@ func (x *search) bodies() error {
 // tellEvery is how many calls are read between two reports.
 const tellEvery = 1000
 
+// miss notes a call that cannot be read.
+func (x *search) miss(c store.CallView, err error) {
+	c.Damaged = err
+	x.found.Unread = append(x.found.Unread, c)
+}
+
 // filter chooses the one call that is asked for, or all.
 func (x *search) filter() store.CallFilter {
 	if x.found.person {
-		return store.CallFilter{}
+		return store.CallFilter{Damaged: true}
 	}
 	return store.CallFilter{IDs: []string{x.callID}}
 }
@@ -261,11 +282,11 @@ func (x *search) related() error {
 		if known == 0 {
 			break
 		}
-		for c, err := range x.journal.Calls(x.ctx, store.CallFilter{}) {
+		for c, err := range x.journal.Calls(x.ctx, store.CallFilter{Damaged: true}) {
 			if err != nil {
 				return err
 			}
-			if !x.calls[c.ID] && slices.ContainsFunc(x.attached(c), func(w who) bool { return x.people[w] }) {
+			if c.Damaged == nil && !x.calls[c.ID] && slices.ContainsFunc(x.attached(c), func(w who) bool { return x.people[w] }) {
 				x.take(c)
 			}
 		}
@@ -291,9 +312,14 @@ func (x *search) companions() error {
 	if len(x.people) == 0 {
 		return nil
 	}
-	for c, err := range x.journal.Calls(x.ctx, store.CallFilter{}) {
+	for c, err := range x.journal.Calls(x.ctx, store.CallFilter{Damaged: true}) {
 		if err != nil {
 			return err
+		}
+		if c.Damaged != nil { // it may be attached to any of them
+			x.miss(c, c.Damaged)
+			x.people = map[who]bool{}
+			continue
 		}
 		if !x.calls[c.ID] {
 			for _, w := range x.attached(c) {
@@ -309,16 +335,24 @@ func (x *search) companions() error {
 
 // rejected looks through the quarantine.
 func (x *search) rejected() error {
-	for d, err := range x.journal.Deliveries(x.ctx, store.DeliveryFilter{Verdict: store.Rejected}) {
+	for d, err := range x.journal.Deliveries(x.ctx, store.DeliveryFilter{Verdict: store.Rejected, Damaged: true}) {
 		if err != nil {
 			return err
 		}
+		if d.Damaged != nil {
+			x.found.UnreadDeliveries = append(x.found.UnreadDeliveries, d.Damaged.Error())
+			continue
+		}
 		body, err := x.journal.Quarantined(x.ctx, d.Seq)
 		if err != nil {
-			if errors.Is(err, store.ErrNotFound) {
-				continue // it was dropped since, or never kept
+			switch {
+			case errors.Is(err, store.ErrNotFound): // it was dropped since, or never kept
+			case errors.Is(err, store.ErrDamaged):
+				x.found.UnreadDeliveries = append(x.found.UnreadDeliveries, fmt.Sprintf("delivery %d: %v", d.Seq, err))
+			default:
+				return err
 			}
-			return err
+			continue
 		}
 		if x.body(body) != absent {
 			x.found.Rejected = append(x.found.Rejected, d.Seq)

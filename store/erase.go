@@ -70,6 +70,9 @@ type Erased struct {
 	Records    int `json:"records"`
 	People     int `json:"people"`
 	Identities int `json:"identities"`
+	// Unread counts rows of the log of deliveries that cannot be read and so stay. They
+	// hold a callId, and nothing of a payload.
+	Unread int `json:"unread,omitempty"`
 }
 
 // Add sums up.
@@ -81,6 +84,7 @@ func (e *Erased) Add(more Erased) {
 	e.Records += more.Records
 	e.People += more.People
 	e.Identities += more.Identities
+	e.Unread += more.Unread
 }
 
 // An Expiry says what may be dropped, and bounds one step of dropping it.

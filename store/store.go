@@ -111,7 +111,8 @@ type Queue interface {
 }
 
 // A Reader answers questions. The sequences read in pages: a long loop over one
-// blocks nobody. They end at the first error.
+// blocks nobody. They end at the first error; what cannot be read is one, unless the
+// filter asks for it.
 type Reader interface {
 	Call(ctx context.Context, callID string) (Call, error)
 	// Revisions returns every accepted body of a call, oldest first.
@@ -124,7 +125,8 @@ type Reader interface {
 	// received. ErrNotFound: no such delivery, it was not rejected, or its body
 	// was dropped since to keep the quarantine within its limit.
 	Quarantined(ctx context.Context, seq uint64) ([]byte, error)
-	// View returns a call's state and records at every destination that has any.
+	// View returns a call's state and records at every destination that has any. A
+	// body that cannot be read is no error, but Damaged in what is returned.
 	View(ctx context.Context, callID string) ([]Work, error)
 	// Stats counts. Its cost does not depend on the number of calls.
 	Stats(ctx context.Context) (Stats, error)
@@ -173,6 +175,9 @@ type Delivery struct {
 	Hash      string    `json:"hash,omitempty"`   // SHA-256 of the canonical body
 	Reason    string    `json:"reason,omitempty"`
 
+	// Damaged wraps ErrDamaged in the place of deliveries that cannot be read, and
+	// says which; Seq is that of the first.
+	Damaged error `json:"-"`
 	// Body is the body as received. The store keeps it as a revision when the
 	// delivery is accepted or revised, and in quarantine when it is rejected;
 	// the list of deliveries leaves it out.
@@ -487,13 +492,19 @@ type CallFilter struct {
 	Agent       string
 	Destination string // Status and the listed states concern this one only
 	Status      Status // at any destination, if Destination is empty
-	Limit       int
+	// Damaged also lists calls that cannot be read, and may be among those that are
+	// asked for. They do not count for Limit.
+	Damaged bool
+	Limit   int
 }
 
 // A CallView is a call with its states by destination.
 type CallView struct {
 	Call
 	States map[string]State `json:"states"`
+	// Damaged wraps ErrDamaged when the call cannot be read. Of Call there is then at
+	// least ReceivedAt, to the millisecond, and ID as far as that is known.
+	Damaged error `json:"-"`
 }
 
 // A DeliveryFilter selects deliveries; zero fields select all.
@@ -503,6 +514,9 @@ type DeliveryFilter struct {
 	Until   time.Time
 	Verdict Verdict
 	Before  uint64 // Seq below this one, for paging
+	// Damaged also lists where deliveries cannot be read, of whatever they were. It
+	// does not count for Limit.
+	Damaged bool
 	Limit   int
 }
 

@@ -111,9 +111,12 @@ func (u *undoing) whyKeep(ctx context.Context, snap crm.Snapshot) (string, error
 			return "call " + c.Call + " belongs to it, too", nil
 		}
 	}
-	for c, err := range u.r.loop.journal.Calls(ctx, store.CallFilter{Destination: u.r.loop.name}) {
+	for c, err := range u.r.loop.journal.Calls(ctx, store.CallFilter{Destination: u.r.loop.name, Damaged: true}) {
 		if err != nil {
 			return "", journalError("list calls", err)
+		}
+		if c.Damaged != nil {
+			return "a call that cannot be read any more may belong to it, too", nil
 		}
 		p := c.States[u.r.loop.name].Person
 		if p != nil && p.Ref == ref && c.ID != u.it.id() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -61,19 +62,20 @@ func (c *callsCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	unread := printUnread(a.err, answer.Unread)
 	if c.JSON {
-		return a.out.json(answer)
+		return cmp.Or(a.out.json(answer), unread)
 	}
 	if len(answer.Calls) == 0 {
 		a.out.f("no calls\n")
-		return nil
+		return unread
 	}
 	callTable(answer.Calls, s.cfg.Names()).print(a.out)
 	if answer.More {
 		a.out.f("… there are more: --limit, --since and --until choose which\n")
 	}
 	printCauses(a.out, answer, store.Status(c.State))
-	return nil
+	return unread
 }
 
 // callTable lists calls with where they stand at each destination.
@@ -177,18 +179,19 @@ func (c *deliveriesCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	unread := printDamage(a.err, answer.Damaged)
 	if c.JSON {
-		return a.out.json(answer)
+		return cmp.Or(a.out.json(answer), unread)
 	}
 	if len(answer.Deliveries) == 0 {
 		a.out.f("no deliveries\n")
-		return nil
+		return unread
 	}
 	deliveryTable(answer.Deliveries).print(a.out)
 	if answer.More {
 		a.out.f("… there are more: --limit, --since and --until choose which\n")
 	}
-	return nil
+	return unread
 }
 
 func deliveryTable(deliveries []store.Delivery) *table {

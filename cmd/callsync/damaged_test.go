@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/callsync/callsync/config"
 )
 
 // TestDamagedJournal starts a daemon on a journal that is torn, not one at all, or
@@ -84,6 +86,91 @@ func TestDamagedJournal(t *testing.T) {
 	s.hasOnce(map[int][]string{1: {"some words", "other words"}, 2: {"new words"}})
 }
 
+// TestDamagedBundle damages some dozens of calls that lie together in the journal.
+// Every command passes over them, says which they are, and fails; an erasure does not
+// say that nothing is held of somebody whom it cannot know about.
+func TestDamagedBundle(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	overwrite(t, path, []byte(`receiver = { listen = "127.0.0.1:0", api_keys = ["secret-key"] }
+destinations.hubspot = { type = "hubspot", base_url = "http://127.0.0.1:1", access_token = "token" }
+`))
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syncedBefore(t, cfg, "old", 30, 2*time.Hour)
+	told := func(wantCode int, args ...string) (out, stderr string) {
+		t.Helper()
+		var o, e strings.Builder
+		if code := run(t.Context(), append(args, "--config", path), strings.NewReader(""), &o, &e); code != wantCode {
+			t.Errorf("%q ended with %d: %s%s", args, code, &o, &e)
+		}
+		return o.String(), e.String()
+	}
+	told(exitDone, "compact")
+	syncedBefore(t, cfg, "young", 2, time.Minute)
+	change(t, cfg.Store.Path, func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("bundle"))
+		k, value := b.Cursor().First()
+		torn := bytes.Clone(value)
+		torn[0] = 77
+		return b.Put(k, torn)
+	})
+
+	const which = "left out: 30 calls that cannot be read, received "
+	for _, args := range [][]string{
+		{"calls"}, {"calls", "--state", "synced"}, {"calls", "--json"}, {"export"}, {"plan", "--all"}, {"resync", "--all", "--dry-run"},
+		{"resync", "--all", "--no-wait"}, {"erase", "--phone", "+46701234567", "--yes"},
+	} {
+		out, stderr := told(exitFailed, args...)
+		if !strings.Contains(stderr, which) || !strings.Contains(stderr, "old-29, old-28, old-27, old-26, old-25 and 25 more") || !strings.Contains(stderr, "callsync backup") {
+			t.Errorf("%q does not say which calls it left out: %s", args, stderr)
+		}
+		if (args[0] == "calls" || args[0] == "export") && !strings.Contains(out, "young-1") {
+			t.Errorf("%q ends at the damage: %s", args, out)
+		}
+		if args[0] == "erase" && !strings.Contains(out, "nothing that can be read is held of them") {
+			t.Errorf("%q says %s", args, out)
+		}
+	}
+	if out, _ := told(exitDone, "export", "young-0"); !strings.Contains(out, "young-0") {
+		t.Errorf("a call that is whole: %s", out)
+	}
+	for _, args := range [][]string{{"export", "old-3"}, {"show", "old-3"}, {"resync", "old-3"}, {"erase", "--call", "old-3", "--yes"}} {
+		if _, stderr := told(exitFailed, args...); !strings.Contains(stderr, "damaged") || !strings.Contains(stderr, "old-3") {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+	change(t, cfg.Store.Path, func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("body"))
+		k, value := b.Cursor().Last()
+		return b.Put(k, value[:len(value)/2])
+	})
+	if out, _ := told(exitDone, "show", "young-1"); !strings.Contains(out, "damaged: revision 1 of call young-1: ") || !strings.Contains(out, "hubspot: pending") {
+		t.Errorf("a call without a legible payload is shown as %s", out)
+	}
+	if _, stderr := told(exitFailed, "export"); !strings.Contains(stderr, "left out: 31 calls") {
+		t.Errorf("an export beside a damaged payload says %s", stderr)
+	}
+	if out, _ := told(exitDone, "erase", "--call", "young-0", "--yes"); !strings.Contains(out, "journal: 1 call,") {
+		t.Errorf("erasing a call that is whole: %s", out)
+	}
+}
+
+// change writes to a journal that nobody has open.
+func change(t *testing.T, file string, f func(*bbolt.Tx) error) {
+	t.Helper()
+	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Update(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func overwrite(t *testing.T, file string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -94,13 +181,5 @@ func overwrite(t *testing.T, file string, content []byte) {
 // raiseSchema makes a journal one of a version that does not exist yet.
 func raiseSchema(t *testing.T, file string) {
 	t.Helper()
-	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	err = db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("999")) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	change(t, file, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("999")) })
 }

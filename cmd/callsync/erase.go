@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/erasure"
@@ -41,11 +42,15 @@ func (c *eraseCmd) Run(ctx context.Context, a *app) error {
 	if !c.JSON {
 		printErasable(a.out, found, c.fate())
 	}
+	unread := errors.Join(printUnread(a.err, found.Unread), printDamage(a.err, found.UnreadDeliveries))
 	if len(found.Calls)+found.Rejected+len(found.At) == 0 {
 		if c.JSON {
-			return a.out.json(found)
+			unread = errors.Join(unread, a.out.json(found))
 		}
-		return nil
+		return unread
+	}
+	if unread != nil {
+		a.err.f("what cannot be read may be theirs, is not erased, and has to be looked for in a backup\n")
 	}
 	if err := a.confirm(ctx, c.Yes, "Erase it for good?", "nothing has been erased", "erase it"); err != nil {
 		return err
@@ -56,10 +61,14 @@ func (c *eraseCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if c.JSON {
-		return a.out.json(done)
+		err = a.out.json(done)
+	} else {
+		printReceipt(a.out, done.Receipt)
 	}
-	printReceipt(a.out, done.Receipt)
-	return nil
+	if done.Receipt.Unread > 0 {
+		return errSilent
+	}
+	return err
 }
 
 // fate says what becomes of what stands in a CRM.
@@ -75,7 +84,11 @@ func (c *eraseCmd) fate() string {
 
 func printErasable(p *printer, e admin.Erasing, fate string) {
 	if len(e.Calls)+e.Rejected+len(e.At) == 0 {
-		p.f("nothing is held of them, and nothing was searched in the CRMs\n")
+		held := "nothing is held of them"
+		if e.Unread != nil || len(e.UnreadDeliveries) > 0 {
+			held = "nothing that can be read is held of them"
+		}
+		p.f("%s, and nothing was searched in the CRMs\n", held)
 	} else {
 		p.f("in the journal: %s, %s\n", count(len(e.Calls), "call"), count(e.Rejected, "refused delivery"))
 	}
@@ -93,6 +106,9 @@ func printReceipt(p *printer, r *erasure.Receipt) {
 	p.f("  journal: %s, %s, %s, %s, %s, %s\n",
 		count(j.Calls, "call"), count(j.Bodies, "body"), count(j.Deliveries, "delivery"),
 		count(j.Records, "record"), people(j.People), count(j.Identities, "identity"))
+	if r.Unread > 0 {
+		p.f("  %s\n", styled{"not erased: " + count(r.Unread, "part") + " of the journal that cannot be read", yellow})
+	}
 	for _, c := range r.CRMs {
 		p.f("  %s: %s, %s", c.Destination, people(c.People), count(c.Records, "record"))
 		if c.Restorable {

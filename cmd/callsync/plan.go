@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,11 +68,12 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	unread := printUnread(a.err, plans.Totals.Unread)
 	if len(c.CallIDs) == 0 && !c.JSON {
 		printHistory(a.out, plans, c.Examples)
-		return nil
+		return unread
 	}
-	return printPlans(a.out, c.JSON, plans)
+	return cmp.Or(printPlans(a.out, c.JSON, plans), unread)
 }
 
 // editedMapping reads the mapping to plan by, and says for which destination.

@@ -56,13 +56,16 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		return errSilent
 	case err != nil:
 		return err
+	}
+	failed := printUnread(a.err, answer.Unread)
+	switch {
 	case c.JSON:
-		return a.out.json(answer)
+		return cmp.Or(a.out.json(answer), failed)
 	case answer.Plan != nil && len(c.CallIDs) > 0:
 		return printPlans(a.out, false, *answer.Plan)
 	case answer.Plan != nil:
 		printHistory(a.out, *answer.Plan, c.Examples)
-		return nil
+		return failed
 	}
 	total := 0
 	for _, name := range s.cfg.Names() {
@@ -71,7 +74,6 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 			total += n
 		}
 	}
-	var failed error
 	if answer.Expired > 0 {
 		a.err.f("left out: %s, of which [retention] has dropped the payload: only a corrected delivery can be written again\n", count(answer.Expired, "call"))
 		if len(c.CallIDs) > 0 {

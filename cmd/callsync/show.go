@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -57,6 +58,9 @@ func (c *showCmd) Run(ctx context.Context, a *app) error {
 const expiredText = "its payload has expired ([retention] bodies): it cannot be shown, exported, planned or written again, unless 11x delivers a correction"
 
 func printBody(p *printer, d admin.CallDetail) error {
+	if len(d.Damaged) > 0 && len(d.Revisions) == 0 {
+		return errors.New(strings.Join(d.Damaged, "\n"))
+	}
 	if len(d.Revisions) == 0 || !d.HasBody() {
 		return fmt.Errorf("call %s: %s", d.ID, expiredText)
 	}
@@ -88,6 +92,9 @@ func printCall(p *printer, d admin.CallDetail) {
 	}
 	if !d.HasBody() {
 		p.f("  %s\n", styled{expiredText, yellow})
+	}
+	for _, text := range d.Damaged {
+		p.f("  %s %s\n", styled{"damaged:", red}, text)
 	}
 
 	p.f("\n%s\n", styled{"Deliveries", bold})

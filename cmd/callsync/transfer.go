@@ -39,7 +39,7 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 }
 
 // printLeftOut says on standard error what the lines do not hold. The error is for
-// calls that were asked for by name.
+// calls that were asked for by name, and for those that cannot be read.
 func (c *exportCmd) printLeftOut(p *printer, sum admin.Exported) error {
 	if sum.Expired > 0 {
 		what := count(sum.Expired, "call")
@@ -51,10 +51,11 @@ func (c *exportCmd) printLeftOut(p *printer, sum admin.Exported) error {
 	if sum.OlderExpired > 0 {
 		p.f("left out: %s of calls whose newest one is here; [retention] has dropped their payloads\n", count(sum.OlderExpired, "older revision"))
 	}
+	unread := printUnread(p, sum.Unread)
 	if len(sum.Without) > 0 {
 		return errSilent
 	}
-	return nil
+	return unread
 }
 
 type importCmd struct {

@@ -41,6 +41,7 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	unread := printUnread(a.err, total.Unread)
 	fixable := total.Fixable
 	if c.Recreate && !c.Yes {
 		fixable += lost
@@ -64,7 +65,7 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	if drifted > total.Fixable || drifted > 0 && !req.Repair {
 		return errSilent
 	}
-	return nil
+	return unread
 }
 
 // verify prints drifts as they come in, and the totals. lost is how many of them

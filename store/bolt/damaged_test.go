@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 )
 
@@ -179,6 +181,90 @@ func TestRetentionPassesDamage(t *testing.T) {
 	}
 	if c, err := j.Call(t.Context(), "later19"); err != nil || c.HasBody() {
 		t.Errorf("a body behind the damage: %v", err)
+	}
+}
+
+// A list passes over what cannot be read, if asked to, and says what that is; else it
+// ends there.
+func TestListsPassDamage(t *testing.T) {
+	j, err := Open(filepath.Join(t.TempDir(), "callsync.db"), Options{bundle: 8000, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := j.Enroll(t.Context(), []string{"hubspot"}); err != nil {
+		t.Fatal(err)
+	}
+	const calls = 300
+	for i := range calls {
+		deliver(t, j, fmt.Sprintf("call%03d", i))
+	}
+	settle(t, j)
+	packed(t, j)
+	damagedAt(t, j, bundleBucket, key{}.uint64(1))
+	damagedAt(t, j, logBundleBucket, key{}.uint64(8))
+	for i := range 3 {
+		deliver(t, j, fmt.Sprintf("late%d", i))
+	}
+	damagedAt(t, j, rowBucket, append(placeOfCall(t, j, "late1"), rowCall))
+	j.shelves = &shelves{}
+
+	list := func(f store.CallFilter) (whole, torn []string) {
+		t.Helper()
+		f.Damaged = true
+		for c, err := range j.Calls(t.Context(), f) {
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case c.Damaged == nil:
+				whole = append(whole, c.ID)
+			case !errors.Is(c.Damaged, store.ErrDamaged) || c.ReceivedAt.IsZero():
+				t.Errorf("%+v", c)
+			default:
+				torn = append(torn, c.ID)
+			}
+		}
+		return whole, torn
+	}
+	whole, torn := list(store.CallFilter{})
+	if len(torn) < 3 || len(whole)+len(torn) != calls+3 || torn[0] != "late1" || torn[len(torn)-1] != "call000" || slices.Contains(torn, "") {
+		t.Errorf("%d calls are listed, and %q cannot be read", len(whole), torn)
+	}
+	if got, lost := list(store.CallFilter{Status: store.Synced}); len(got) != len(whole)-2 || len(lost) != len(torn)-1 {
+		t.Errorf("by status: %d calls, and %q cannot be read", len(got), lost)
+	}
+	if got, lost := list(store.CallFilter{Result: julian.GoalCompleted}); len(got) != len(whole) || len(lost) != len(torn) {
+		t.Errorf("by kind: %d calls, and %q cannot be read", len(got), lost)
+	}
+	if got, lost := list(store.CallFilter{IDs: []string{"call000", "late0", "late1"}}); len(got) != 1 || fmt.Sprint(lost) != "[late1 call000]" {
+		t.Errorf("by id: %q, and %q cannot be read", got, lost)
+	}
+	if got, lost := list(store.CallFilter{Limit: 2}); len(got) != 2 || len(lost) != 1 {
+		t.Errorf("the newest two: %q, and %q cannot be read", got, lost)
+	}
+	var last error
+	for _, last = range j.Calls(t.Context(), store.CallFilter{}) {
+	}
+	if !errors.Is(last, store.ErrDamaged) {
+		t.Errorf("a list that did not ask for damage ended with %v", last)
+	}
+
+	n, bad := 0, 0
+	for d, err := range j.Deliveries(t.Context(), store.DeliveryFilter{Damaged: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; d.Damaged != nil {
+			bad++
+		}
+	}
+	if bad != 1 || n != calls+3-7+1 {
+		t.Errorf("%d deliveries are listed, %d of them unreadable", n, bad)
+	}
+	for _, last = range j.Deliveries(t.Context(), store.DeliveryFilter{}) {
+	}
+	if !errors.Is(last, store.ErrDamaged) {
+		t.Errorf("a list that did not ask for damage ended with %v", last)
 	}
 }
 

@@ -61,9 +61,12 @@ func (t reader) inOrder(callIDs []string) []string {
 func (t reader) known(callID string) (dossier, error) {
 	d, ok, err := t.find(callID)
 	if err == nil && !ok {
-		err = fmt.Errorf("call %s: %w", callID, store.ErrNotFound)
+		err = store.ErrNotFound
 	}
-	return d, err
+	if err != nil {
+		return d, fmt.Errorf("call %s: %w", callID, err)
+	}
+	return d, nil
 }
 
 // bundledAt is the note of a call that lies in a bundle, nil of one that does not.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -132,8 +133,11 @@ func encodeKept(kept map[string]map[crm.Ref]store.Person) ([]row, error) {
 
 func (t *tx) eraseCall(id string, out *store.Erased) error {
 	d, ok, err := t.open(id)
-	if err != nil || !ok {
-		return err
+	if err != nil {
+		return fmt.Errorf("call %s: %w", id, err)
+	}
+	if !ok {
+		return nil
 	}
 	c, err := d.call()
 	if err != nil {
@@ -166,7 +170,10 @@ func (t *tx) eraseCall(id string, out *store.Erased) error {
 	}
 	for _, k := range rows {
 		if k[0] == rowDelivery {
-			if err := t.eraseDelivery(k[1:], out); err != nil {
+			err := t.eraseDelivery(k[1:], out)
+			if errors.Is(err, store.ErrDamaged) {
+				out.Unread++
+			} else if err != nil {
 				return err
 			}
 		}

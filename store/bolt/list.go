@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -113,8 +115,10 @@ func (j *Journal) Calls(ctx context.Context, f store.CallFilter) iter.Seq2[store
 				if !yield(v, nil) {
 					return
 				}
+				if v.Damaged == nil {
+					left--
+				}
 			}
-			left -= len(page)
 			if more == nil || f.Limit > 0 && left <= 0 {
 				return
 			}
@@ -134,6 +138,8 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 	}
 	err = j.view(ctx, func(t reader) error {
 		walkers := callWalkers(t, f, below)
+		var nameless []key // places of calls whose ids cannot be read
+		defer func() { t.name(page, nameless) }()
 		for rows := 0; ; {
 			rest := newest(walkers)
 			if rest == nil {
@@ -148,16 +154,15 @@ func (j *Journal) callPage(ctx context.Context, f store.CallFilter, below []byte
 				return nil
 			}
 			more = bytes.Clone(rest)
-			d, err := t.at(more)
-			if err != nil {
-				return err
-			}
-			v, ok, err := viewCall(d, f)
+			v, ok, err := t.viewAt(more, f)
 			if err != nil {
 				return err
 			}
 			if ok {
 				page = append(page, v)
+			}
+			if ok && v.ID == "" {
+				nameless = append(nameless, more)
 			}
 			for _, w := range walkers {
 				if bytes.Equal(w.rest, more) {
@@ -225,6 +230,49 @@ func mayHold(row []byte, text string) bool {
 	return err != nil || bytes.Contains(row, quoted)
 }
 
+// viewAt is viewCall of the call at a place. One that cannot be read is an error,
+// unless the filter asks for such.
+func (t reader) viewAt(place key, f store.CallFilter) (store.CallView, bool, error) {
+	d, err := t.at(place)
+	var v store.CallView
+	var ok bool
+	if err == nil {
+		v, ok, err = viewCall(d, f)
+	}
+	if err == nil || !f.Damaged || !errors.Is(err, store.ErrDamaged) {
+		return v, ok, err
+	}
+	if v.ReceivedAt.IsZero() {
+		v.ReceivedAt = receivedAt(place)
+	}
+	v.States, v.Damaged = nil, err
+	return v, within(v.ReceivedAt, f.Since, f.Until), nil
+}
+
+// name finds out the ids of calls in a page that cannot be read, which are at these
+// places, by going through all there are.
+func (t reader) name(page []store.CallView, places []key) {
+	if len(places) == 0 {
+		return
+	}
+	ids := make(map[string]string, len(places))
+	for _, place := range places {
+		ids[string(place)] = ""
+	}
+	c, left := t.Bucket(idBucket).Cursor(), len(places)
+	for id, place := c.First(); id != nil && left > 0; id, place = c.Next() {
+		if _, asked := ids[string(place)]; asked {
+			ids[string(place)] = string(id)
+			left--
+		}
+	}
+	for i := range page {
+		if page[i].ID == "" {
+			page[i].ID, places = ids[string(places[0])], places[1:]
+		}
+	}
+}
+
 // viewCall reads a call as a list shows it; ok is false when the filter leaves it
 // out.
 func viewCall(d dossier, f store.CallFilter) (v store.CallView, ok bool, err error) {
@@ -267,17 +315,15 @@ func (j *Journal) callsByID(ctx context.Context, f store.CallFilter) iter.Seq2[s
 		for chunk := range slices.Chunk(ids, pageHits) {
 			err := j.view(ctx, func(t reader) error {
 				for _, id := range chunk {
-					d, ok, err := t.find(id)
-					if err != nil {
-						return err
-					}
-					if !ok {
+					place := t.whereIs(id)
+					if place == nil {
 						continue
 					}
-					v, ok, err := viewCall(d, f)
+					v, ok, err := t.viewAt(place, f)
 					if err != nil {
-						return err
+						return fmt.Errorf("call %s: %w", id, err)
 					}
+					v.ID = id // should it be unreadable
 					if ok {
 						found = append(found, v)
 					}
@@ -295,12 +341,13 @@ func (j *Journal) callsByID(ctx context.Context, f store.CallFilter) iter.Seq2[s
 			}
 			return strings.Compare(b.ID, a.ID)
 		})
-		if f.Limit > 0 && len(found) > f.Limit {
-			found = found[:f.Limit]
-		}
+		left := f.Limit
 		for _, v := range found {
-			if !yield(v, nil) {
+			if f.Limit > 0 && left <= 0 || !yield(v, nil) {
 				return
+			}
+			if v.Damaged == nil {
+				left--
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -29,8 +30,10 @@ func (j *Journal) Deliveries(ctx context.Context, f store.DeliveryFilter) iter.S
 				if !yield(d, nil) {
 					return
 				}
+				if d.Damaged == nil {
+					left--
+				}
 			}
-			left -= len(page)
 			if more == nil || f.Limit > 0 && left <= 0 {
 				return
 			}
@@ -51,11 +54,18 @@ func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, belo
 	}
 	err = j.view(ctx, func(t reader) error {
 		rows := 0
-		return t.walkLog(f, below, func(seq, value []byte) error {
+		return t.walkLog(f, below, func(seq, value []byte, err error) error {
+			if err != nil && (!f.Damaged || !errors.Is(err, store.ErrDamaged)) {
+				return err
+			}
 			if rows++; rows > pageRows || len(page) == hits {
 				return errPage
 			}
 			more = bytes.Clone(seq)
+			if err != nil {
+				page = append(page, store.Delivery{Seq: binary.BigEndian.Uint64(seq), Damaged: err})
+				return nil
+			}
 			r := keyReader(value)
 			if at := r.time(); !within(at, f.Since, f.Until) {
 				return nil
@@ -64,6 +74,9 @@ func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, belo
 				return nil
 			}
 			d, err := decodeDelivery(binary.BigEndian.Uint64(seq), value)
+			if f.Damaged && errors.Is(err, store.ErrDamaged) {
+				d.Damaged, err = fmt.Errorf("delivery %d: %w", d.Seq, err), nil
+			}
 			page = append(page, d)
 			return err
 		})
@@ -76,8 +89,9 @@ func (j *Journal) deliveryPage(ctx context.Context, f store.DeliveryFilter, belo
 
 // walkLog calls visit for the deliveries below a seq, newest first, that have the
 // filter's callId, or else its verdict, or else for all. Most are accepted, so
-// there is no index of those.
-func (t reader) walkLog(f store.DeliveryFilter, below []byte, visit func(seq, value []byte) error) error {
+// there is no index of those. What cannot be read comes to visit as an error, under
+// the first seq that it may concern.
+func (t reader) walkLog(f store.DeliveryFilter, below []byte, visit func(seq, value []byte, err error) error) error {
 	if f.CallID == "" && (f.Verdict == "" || f.Verdict == store.Accepted) {
 		return t.walkAllLogged(below, visit)
 	}
@@ -93,13 +107,13 @@ func (t reader) walkLog(f store.DeliveryFilter, below []byte, visit func(seq, va
 	}
 	for ; w.rest != nil; w.next() {
 		value, err := t.logged(w.rest)
-		if err != nil {
-			return err
-		}
-		if value == nil {
+		if err == nil && value == nil {
 			continue // expired, while its call lay in a bundle
 		}
-		if err := visit(w.rest, value); err != nil {
+		if err != nil {
+			err = fmt.Errorf("delivery %d: %w", binary.BigEndian.Uint64(w.rest), err)
+		}
+		if err := visit(w.rest, value, err); err != nil {
 			return err
 		}
 	}
@@ -179,22 +193,25 @@ func (t reader) logBundleOf(seq []byte) (first, value []byte) {
 }
 
 // walkAllLogged calls visit for all rows below a seq, from the last to the first.
-func (t reader) walkAllLogged(below []byte, visit func(seq, value []byte) error) error {
+func (t reader) walkAllLogged(below []byte, visit func(seq, value []byte, err error) error) error {
 	for w := newBackward(t.Bucket(deliveryBucket), nil, below); w.rest != nil; w.next() {
-		if err := visit(w.rest, w.value); err != nil {
+		if err := visit(w.rest, w.value, nil); err != nil {
 			return err
 		}
 	}
 	for w := newBackward(t.Bucket(logBundleBucket), nil, below); w.rest != nil; w.next() {
 		_, rows, err := t.logBundle(w.value)
 		if err != nil {
-			return err
+			err = fmt.Errorf("up to %d deliveries from number %d on: %w", logBundleRows, binary.BigEndian.Uint64(w.rest), err)
+			if err := visit(w.rest, nil, err); err != nil {
+				return err
+			}
 		}
 		for _, r := range slices.Backward(rows) {
 			if below != nil && bytes.Compare(r.key, below) >= 0 {
 				continue
 			}
-			if err := visit(r.key, r.value); err != nil {
+			if err := visit(r.key, r.value, nil); err != nil {
 				return err
 			}
 		}

@@ -70,21 +70,18 @@ func (j *Journal) View(ctx context.Context, callID string) ([]store.Work, error)
 		if err != nil {
 			return err
 		}
-		packed, err := d.newestBody(&c)
-		if err != nil {
-			return err
-		}
+		packed, unread := d.newestBody(&c)
 		var body []byte
 		if packed != nil {
 			if body, err = unpack(packed); err != nil {
-				return fmt.Errorf("call %s: %w", callID, damaged(err))
+				unread = fmt.Errorf("call %s: its payload: %w", callID, damaged(err))
 			}
 		}
 		byDestination := make(map[string]*store.Work)
 		work := func(destination string) *store.Work {
 			if byDestination[destination] == nil {
 				byDestination[destination] = &store.Work{
-					Call: c, Body: body, Destination: destination, Records: map[string]store.Record{},
+					Call: c, Body: body, Destination: destination, Records: map[string]store.Record{}, Damaged: unread,
 				}
 			}
 			return byDestination[destination]
