@@ -186,7 +186,7 @@ func logger(w io.Writer, level slog.Level) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	// Lines may still end up on a terminal, by way of journalctl for one.
-	return slog.New(slog.NewJSONHandler(harmlessWriter{w}, options))
+	return slog.New(slog.NewJSONHandler(harmless(w), options))
 }
 
 // hintOf is what to do about an error, if it says so.

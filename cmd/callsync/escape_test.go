@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -131,16 +132,48 @@ func TestNoCommandIsCommandeered(t *testing.T) {
 	}
 }
 
-// A terminal gets exported JSON without what would command it, and no matter how
+// A terminal gets exported JSON without what would command it, and whole, no matter how
 // it is cut into pieces.
 func TestExportToATerminalIsHarmless(t *testing.T) {
-	var b bytes.Buffer
-	for _, c := range []byte(`{"a":"` + commandeering + "\"}\n") {
-		if _, err := (harmlessWriter{&b}).Write([]byte{c}); err != nil {
+	text := `{"name":"Zoë 山田 👩‍🚀 ` + commandeering + "\"}\n"
+	want := escapeJSON(text)
+	if i := strings.IndexFunc(strings.TrimSuffix(want, "\n"), unsafe); i >= 0 {
+		t.Fatalf("%q in %q", want[i:], want)
+	}
+	if !strings.Contains(want, "Zoë 山田 👩‍🚀") {
+		t.Fatalf("%q has lost letters", want)
+	}
+	write := func(pieces ...string) string {
+		t.Helper()
+		var b bytes.Buffer
+		w := (&printer{w: &b, width: 80}).verbatim()
+		for _, piece := range pieces {
+			if n, err := io.WriteString(w, piece); n != len(piece) || err != nil {
+				t.Fatalf("%d of %d bytes, %v", n, len(piece), err)
+			}
+		}
+		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
+		return b.String()
 	}
-	if i := strings.IndexFunc(strings.TrimSuffix(b.String(), "\n"), unsafe); i >= 0 {
-		t.Errorf("%q in %q", b.String()[i:], b.String())
+	for i := range len(text) {
+		if got := write(text[:i], text[i:]); got != want {
+			t.Errorf("cut at byte %d it is %q, want %q", i, got, want)
+		}
 	}
+	if got := write(bytesOf(text)...); got != want {
+		t.Errorf("byte by byte it is %q, want %q", got, want)
+	}
+	if got := write("a\xe5\xb1", "\x1b[2J", "\xf0\x9f"); got != escapeJSON("a\xe5\xb1\x1b[2J\xf0\x9f") {
+		t.Errorf("halves of runes become %q", got)
+	}
+}
+
+// bytesOf cuts a text into its bytes.
+func bytesOf(text string) (pieces []string) {
+	for i := range len(text) {
+		pieces = append(pieces, text[i:i+1])
+	}
+	return pieces
 }

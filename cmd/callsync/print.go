@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -202,14 +203,58 @@ func escapeJSON(s string) string {
 	return b.String()
 }
 
-// A harmlessWriter escapes what could command a terminal in JSON.
-type harmlessWriter struct{ w io.Writer }
+// A harmlessWriter escapes what could command a terminal in JSON, however it is cut
+// into pieces. Close writes what is left of a rune that never was completed. It is
+// not safe for concurrent use.
+type harmlessWriter struct {
+	w    io.Writer
+	part []byte // the beginning of a rune
+}
 
-func (h harmlessWriter) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(h.w, escapeJSON(string(p))); err != nil {
+func harmless(w io.Writer) *harmlessWriter { return &harmlessWriter{w: w} }
+
+func (h *harmlessWriter) Write(p []byte) (int, error) {
+	text := append(h.part, p...)
+	whole := len(text) - incomplete(text)
+	h.part = bytes.Clone(text[whole:])
+	if _, err := io.WriteString(h.w, escapeJSON(string(text[:whole]))); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+func (h *harmlessWriter) Close() error {
+	_, err := io.WriteString(h.w, escapeJSON(string(h.part)))
+	h.part = nil
+	return err
+}
+
+// verbatim is where bytes go that are somebody else's: a file or a pipe gets them as
+// they are, a terminal made harmless. Close it behind the last.
+func (p *printer) verbatim() io.WriteCloser {
+	if p.width > 0 {
+		return harmless(p.w)
+	}
+	return unclosed{p.w}
+}
+
+// An unclosed writer stays open.
+type unclosed struct{ io.Writer }
+
+func (unclosed) Close() error { return nil }
+
+// incomplete is how many bytes at the end of text begin a rune of which more is to
+// come.
+func incomplete(text []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // unsafe reports control characters, C1 included, and the invisible ones that

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -20,11 +21,8 @@ func (c *readmitCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer s.close()
 	if c.Body {
-		w := a.out.w
-		if a.out.width > 0 {
-			w = harmlessWriter{w}
-		}
-		return s.Quarantined(ctx, c.Number, w)
+		w := a.out.verbatim()
+		return errors.Join(s.Quarantined(ctx, c.Number, w), w.Close())
 	}
 	var mended io.Reader
 	if c.File != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,13 +27,9 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	// A terminal gets it made harmless; a file or a pipe as it is.
-	w := a.out.w
-	if a.out.width > 0 {
-		w = harmlessWriter{a.out.w}
-	}
+	w := a.out.verbatim()
 	sum, err := s.Export(ctx, c.of(c.CallIDs), w)
-	if err != nil {
+	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}
 	return c.printLeftOut(a.err, sum)

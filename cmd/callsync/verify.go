@@ -71,7 +71,7 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 // verify prints drifts as they come in, and the totals. lost is how many of them
 // --recreate would mend.
 func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.VerifyRequest) (total *admin.Verified, lost int, err error) {
-	lines := json.NewEncoder(harmlessWriter{a.out.w})
+	lines := json.NewEncoder(harmless(a.out.w))
 	total, err = s.Verify(ctx, req, func(d sync.Drift) error {
 		if d.Kind == sync.Missing && d.Fixes(true) {
 			lost++
