@@ -100,6 +100,49 @@ func TestDeletedTaskTakesNoOther(t *testing.T) {
 	})
 }
 
+// A correction that did not reach the records, because the call was taken back or
+// its contact was gone, is still one when the call is written again: its tasks are
+// known by what they say, and what it dropped is archived.
+func TestCorrectionThatWasPutOff(t *testing.T) {
+	t.Run("undone", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			w.correct("offer", "invite")
+			w.crm.remove(w.tasks()["offer"])
+			if err := w.loop.Pause(w.t.Context(), "for the undo"); err != nil {
+				t.Fatal(err)
+			}
+			w.deliver(call("c1", "phoneNumber", ann, "callResult", result("y", "invite")))
+			w.crm.wrote()
+			w.undo("c1")
+			if err := w.loop.Unpause(w.t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.resync(store.Request{Redo: true}, "c1")
+			w.wantStatus("c1", store.Synced)
+			if w.tasks()["invite"].IsZero() {
+				t.Error("invite was taken for the task that somebody deleted")
+			}
+		})
+	})
+	t.Run("skipped", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			w.correct("offer", "invite")
+			invite := w.tasks()["invite"]
+			contact := w.wantLive("contacts", 1)[0]
+			w.crm.remove(contact)
+			w.deliver(call("c1", "phoneNumber", ann, "nocreate", "yes", "callResult", result("y", "invite")))
+			w.settle()
+			w.wantStatus("c1", store.Skipped)
+			w.crm.records[contact].gone = false
+			w.resync(store.Request{}, "c1")
+			w.wantStatus("c1", store.Synced)
+			if got := w.wantLive("tasks", 1)[0]; got != invite {
+				t.Errorf("invite is %v, and was %v", got, invite)
+			}
+		})
+	})
+}
+
 // Whatever corrections do, and however often the daemon starts anew between them,
 // a task that stays in the list stays the record it was.
 func TestTasksStayThroughCorrections(t *testing.T) {

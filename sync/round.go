@@ -357,7 +357,10 @@ func (r *round) stateOf(it *item) store.State {
 	if it.parted {
 		s.Person = nil
 	}
-	s.Revision, s.Mapping = it.work.Call.Revision, it.mapping
+	s.Mapping = it.mapping
+	if o.status != store.Skipped || len(it.work.Records) == 0 { // else its records are as an earlier revision had them
+		s.Revision = it.work.Call.Revision
+	}
 	switch {
 	case o.status == store.Skipped || it.want.Skip != "":
 		s.Status = store.Skipped

@@ -275,7 +275,9 @@ func (u *undoing) state(reason string) {
 	s.Status, s.Reason, s.Since = store.Skipped, reason, u.r.now
 	s.Done, s.Next, s.Lane, s.Attempts = s.Wanted, time.Time{}, store.Live, 0
 	s.Force, s.Recreate, s.Redo, s.Warnings = false, false, false, nil
-	s.Revision = u.it.work.Call.Revision
+	if len(u.it.work.Records) == 0 { // else they are as an earlier revision had them
+		s.Revision = u.it.work.Call.Revision
+	}
 	u.r.pending.States = map[string]store.State{u.it.id(): *s}
 }
 
