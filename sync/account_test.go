@@ -338,6 +338,45 @@ func TestAdoptGoesOn(t *testing.T) {
 	})
 }
 
+// A call that cannot be read does not keep the account before from being forgotten.
+func TestAdoptPassesOverWhatIsDamaged(t *testing.T) {
+	for name, row := range map[string]byte{"the call": 'c', "a record": 'k', "the state": 's'} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.in(newAccountCRM("4242"))
+				w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+				w.settle()
+				w.deliver(call("c2", "phoneNumber", bob, "callResult", result("x")))
+				w.settle()
+				w.stop()
+				const kind = 10 // behind the call's place
+				damaged := false
+				w.damage("row", func(k []byte) bool {
+					first := k[kind] == row && !damaged
+					damaged = damaged || first
+					return first
+				})
+				w.stop = func() {}
+				second := newAccountCRM("7781")
+				strangers(second.fakeCRM)
+				w.in(second)
+				time.Sleep(time.Second)
+				if _, err := w.loop.Adopt(w.t.Context(), "7781", nil); err != nil {
+					t.Fatal(err)
+				}
+				w.deliver(call("c2", "phoneNumber", bob, "callResult", result("y")))
+				w.settle()
+				w.wantStatus("c2", store.Synced)
+				for _, c := range second.wrote() {
+					if c.Op != crm.Create {
+						t.Errorf("what is somebody else's was written to: %v", c)
+					}
+				}
+			})
+		})
+	}
+}
+
 // What a connector has found out about an account is not believed of another.
 func TestFactsAreAnAccounts(t *testing.T) {
 	inWorld(t, func(w *world) {

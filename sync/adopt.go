@@ -125,10 +125,10 @@ func (f *forgetting) run(ctx context.Context) error {
 
 func (f *forgetting) calls(ctx context.Context) error {
 	n := 0
-	return inPortions(f.l.journal.Calls(ctx, store.CallFilter{}), func(calls []store.CallView) error {
+	return inPortions(f.l.journal.Calls(ctx, store.CallFilter{Damaged: true}), func(calls []store.CallView) error {
 		var ids []string
 		for _, c := range calls {
-			if _, ok := c.States[f.l.name]; ok {
+			if _, ok := c.States[f.l.name]; ok || c.Damaged != nil {
 				ids = append(ids, c.ID)
 			}
 		}
