@@ -118,12 +118,6 @@ func (s *served) startAs(log *lockedBuffer, attr *syscall.SysProcAttr, env, prog
 	return awaitReady(s.config)
 }
 
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // bulky is a call with half a megabyte that does not compress.
 func bulky(t *testing.T, n int) []byte {
 	t.Helper()
@@ -273,18 +267,6 @@ func TestReadOnlyJournal(t *testing.T) {
 	s.settle(time.Minute)
 	s.stop()
 	s.hasOnce(map[int][]string{1: {"some words", "other words"}})
-}
-
-func (s *served) configure(text string) {
-	s.t.Helper()
-	f, err := os.OpenFile(s.config, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteString(text); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 func (s *served) fillUp(log *lockedBuffer, worse, better func()) {

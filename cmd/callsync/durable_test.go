@@ -92,6 +92,19 @@ func newServed(t *testing.T, kind string) *served {
 	return s
 }
 
+// configure adds to the configuration.
+func (s *served) configure(text string) {
+	s.t.Helper()
+	f, err := os.OpenFile(s.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *served) start() {
 	s.t.Helper()
 	s.cmd = exec.Command("callsync", "serve", "--config", s.config)

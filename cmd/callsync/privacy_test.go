@@ -75,6 +75,12 @@ func (l *lockedBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // An eventful is a daemon in this process that syncs to both CRMs, through
 // proxies that see the requests' headers.
 type eventful struct {

@@ -73,12 +73,12 @@ func (c *sandboxCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		l, err := net.Listen("tcp", address)
+		s := sandboxes[kind]
+		account, err := s.new(c.Lag, c.Account)
 		if err != nil {
 			return err
 		}
-		s := sandboxes[kind]
-		account, err := s.new(c.Lag, c.Account)
+		l, err := net.Listen("tcp", address)
 		if err != nil {
 			return err
 		}
