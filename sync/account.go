@@ -240,7 +240,7 @@ func (l *Loop) Greeted(ctx context.Context, err error) error {
 		return err
 	}
 	for _, status := range []store.Status{store.Synced, store.Failed, store.Waiting, store.Retrying} {
-		for _, err := range l.journal.Calls(ctx, store.CallFilter{Destination: l.name, Status: status, Limit: 1}) {
+		for _, err := range l.journal.Calls(ctx, store.CallFilter{Destination: l.name, Status: status, Damaged: true, Limit: 1}) {
 			if err != nil {
 				return journalError("list calls", err)
 			}

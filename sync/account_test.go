@@ -228,6 +228,9 @@ func TestAccountIsLearntAtTheStart(t *testing.T) {
 		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
 		w.settle()
 		w.wantAccount("")
+		w.stop()
+		w.damage("row", func(k []byte) bool { return k[10] == 'c' }) // the call cannot be read, and is there
+		w.stop = func() {}
 		w.in(&accountCRM{fakeCRM: w.crm, id: "4242"})
 		time.Sleep(time.Second)
 		w.wantAccount("4242")
