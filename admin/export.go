@@ -22,6 +22,10 @@ type Line struct {
 	Revision int             `json:"revision"`
 	At       time.Time       `json:"at"` // when it was received
 	Body     json.RawMessage `json:"body"`
+	// Undone says, by destination, when a person took the call back from there. A
+	// journal that does not know the call takes it in as undone at destinations of
+	// these names.
+	Undone map[string]time.Time `json:"undone,omitempty"`
 }
 
 // Exported says what came of an export. It follows the lines as JSON in the
@@ -87,7 +91,11 @@ func (s *Server) exportTo(ctx context.Context, sel Selection, out *json.Encoder)
 		if err != nil {
 			return sum, err
 		}
-		written, err := exportCall(c.ID, revisions, out)
+		taken, err := s.undoneAt(ctx, c, sel)
+		if err != nil {
+			return sum, err
+		}
+		written, err := exportCall(c.ID, revisions, taken, out)
 		if err != nil {
 			return sum, err
 		}
@@ -96,13 +104,39 @@ func (s *Server) exportTo(ctx context.Context, sel Selection, out *json.Encoder)
 	return sum, nil
 }
 
+// undoneAt says where a call is undone, also if only one destination's calls were
+// selected.
+func (s *Server) undoneAt(ctx context.Context, c store.CallView, sel Selection) (map[string]time.Time, error) {
+	states := c.States
+	if sel.Destination != "" {
+		works, err := s.Journal.View(ctx, c.ID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) { // erased meanwhile
+			return nil, err
+		}
+		for _, w := range works {
+			states[w.Destination] = w.State
+		}
+	}
+	var at map[string]time.Time
+	for destination, state := range states {
+		if state.Undone.IsZero() || state.Redo {
+			continue
+		}
+		if at == nil {
+			at = map[string]time.Time{}
+		}
+		at[destination] = state.Undone
+	}
+	return at, nil
+}
+
 // exportCall writes the revisions whose bodies are kept, and returns how many.
-func exportCall(id string, revisions []store.Revision, out *json.Encoder) (written int, err error) {
+func exportCall(id string, revisions []store.Revision, undone map[string]time.Time, out *json.Encoder) (written int, err error) {
 	for _, v := range revisions {
 		if v.Body == nil {
 			continue
 		}
-		if err := out.Encode(Line{CallID: id, Revision: v.N, At: v.At, Body: rawBody(v.Body)}); err != nil {
+		if err := out.Encode(Line{CallID: id, Revision: v.N, At: v.At, Body: rawBody(v.Body), Undone: undone}); err != nil {
 			return written, err
 		}
 		written++

@@ -144,9 +144,10 @@ func (s *Server) readLines(ctx context.Context, body io.Reader, t *importTally, 
 func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 	now := s.Now()
 	at := now
+	var undone map[string]time.Time
 	var line Line
 	if err := json.Unmarshal(text, &line); err == nil && line.Revision > 0 && len(line.Body) > 0 {
-		text = line.Body
+		text, undone = line.Body, line.Undone
 		if !line.At.IsZero() {
 			at = line.At
 		}
@@ -158,7 +159,7 @@ func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 	return store.Delivery{
 		At: at, Peer: "import", Status: http.StatusOK, Verdict: store.Accepted, CallID: call.CallID,
 		Size: len(text), Hash: hash, Body: text, Call: call,
-		Lane: store.Replay, Due: now,
+		Lane: store.Replay, Due: now, Undone: undone,
 	}, nil
 }
 

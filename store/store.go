@@ -189,6 +189,10 @@ type Delivery struct {
 	// delivery.
 	Lane Lane      `json:"-"`
 	Due  time.Time `json:"-"`
+	// Undone says at which destinations a person had taken the call back where it is
+	// imported from, and when. A call that is new is taken in as undone there; one
+	// that is known stays as it is.
+	Undone map[string]time.Time `json:"-"`
 }
 
 // A Receipt tells the receiver what Deliver decided. For a delivery that came in

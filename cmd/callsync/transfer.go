@@ -17,7 +17,7 @@ type exportCmd struct {
 
 // Help is shown by callsync export --help.
 func (exportCmd) Help() string {
-	return "Writes to standard output what import reads, and on standard error how many calls are not in it because their payloads have expired."
+	return "Writes to standard output what import reads, and on standard error how many calls are not in it because their payloads have expired. Where a call was undone is carried along; what was written to the CRMs is not."
 }
 
 // Run fails when a call that was named could not be written.
@@ -58,6 +58,11 @@ func (c *exportCmd) printLeftOut(p *printer, sum admin.Exported) error {
 type importCmd struct {
 	output
 	File string `arg:"" help:"File of JSON lines, from export or one payload a line; - for standard input."`
+}
+
+// Help is shown by callsync import --help.
+func (importCmd) Help() string {
+	return "Takes every line in as if it had been delivered, behind whatever is live. A call that was undone where it was exported stays out of destinations of the same name until `callsync resync` names it; a record that somebody deleted in the CRM comes back, since an export does not carry that."
 }
 
 // Run fails when a line could not be used; the others are taken in.

@@ -64,6 +64,11 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	if !writable(d.At) || !writable(d.Due) {
 		return nil, fmt.Errorf("a delivery at %v, due at %v: a time that cannot be kept", d.At, d.Due)
 	}
+	for _, at := range d.Undone {
+		if !writable(at) {
+			return nil, fmt.Errorf("a delivery undone at %v: a time that cannot be kept", at)
+		}
+	}
 	p.call = store.Call{
 		ID:         d.Call.CallID,
 		AgentID:    d.Call.AgentID,
@@ -210,8 +215,11 @@ func (t *tx) acceptNew(seq uint64, p *parcel) error {
 		return err
 	}
 	return t.eachDestination(func(destination string) error {
-		s := delivered(store.State{}, &p.Delivery)
-		return t.putState(d, p.CallID, destination, store.State{}, false, s, p.wish)
+		s, encoded := delivered(store.State{}, &p.Delivery), p.wish
+		if at, undone := p.Undone[destination]; undone {
+			s.Undone, encoded = at.UTC(), nil
+		}
+		return t.putState(d, p.CallID, destination, store.State{}, false, s, encoded)
 	})
 }
 

@@ -18,6 +18,7 @@ var inboxTests = []test{
 	{"ids of any content", testNames},
 	{"a delivery makes its call due where it is enrolled", testEnrolled},
 	{"a delivery in bulk", testDeliverReplay},
+	{"a delivery of a call that was undone", testDeliverUndone},
 	{"a duplicate asks for nothing", testDuplicateAsksNothing},
 	{"rejected bodies are kept", testQuarantine},
 	{"a malformed delivery records nothing", testMalformedDelivery},
@@ -252,6 +253,27 @@ func testDeliverReplay(t *testing.T, open Open) {
 	same(t, "a live call revised in bulk", f.load("hubspot", "live").State, store.State{Status: store.Pending, Wanted: 2, Since: at(1000), Next: at(1000)})
 	f.deliver(delivery("old", julian.GoalCompleted, "three", at(1004)))
 	same(t, "a bulk call delivered", f.load("hubspot", "old").State, store.State{Status: store.Pending, Wanted: 3, Since: at(1001), Next: at(1004)})
+}
+
+func testDeliverUndone(t *testing.T, open Open) {
+	f := start(t, open, "hubspot", "salesforce")
+	d := delivery("call.1", julian.Voicemail, "one", at(1))
+	d.Lane, d.Undone = store.Replay, map[string]time.Time{"hubspot": at(0), "elsewhere": at(0)}
+	f.deliver(d)
+	for destination, want := range map[string]time.Time{"hubspot": at(0), "salesforce": {}} {
+		if s := f.load(destination, "call.1").State; !s.Undone.Equal(want) || s.Wanted == s.Done {
+			t.Errorf("%s: undone %v, wanted %d of %d; want %v and wanted", destination, s.Undone, s.Wanted, s.Done, want)
+		}
+	}
+	// What is known stays as it is, corrected or not.
+	d = delivery("call.1", julian.Voicemail, "two", at(2))
+	d.Undone = map[string]time.Time{"salesforce": at(0)}
+	f.deliver(d)
+	for destination, want := range map[string]time.Time{"hubspot": at(0), "salesforce": {}} {
+		if s := f.load(destination, "call.1").State; !s.Undone.Equal(want) {
+			t.Errorf("%s: undone %v after a correction, want %v", destination, s.Undone, want)
+		}
+	}
 }
 
 func testDuplicateAsksNothing(t *testing.T, open Open) {
