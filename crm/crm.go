@@ -139,7 +139,7 @@ func (m Match) IdentityKey() string {
 
 // A Record is one activity, meeting or task that should exist.
 type Record struct {
-	Key    string // unique within callsync and stored in the CRM: "call.abc#call", "call.abc#action/0"
+	Key    string // unique within callsync and stored in the CRM: "call.abc#call", "call.abc#action/0", "call.abc#action/x1k9"
 	Block  string // the [[record]] block it came from: "call"
 	Item   int    // the item of a list it was made of, counted from 1; 0 for the record of a block without for_each
 	Object string

@@ -146,8 +146,9 @@ func (w *world) audit(last map[int]act) error {
 				return fmt.Errorf("two records %s", key)
 			}
 			byKey[key] = ref
-			var id, n int
-			if _, err := fmt.Sscanf(key, "c%d#action/%d", &id, &n); err == nil {
+			var id int
+			var name string
+			if _, err := fmt.Sscanf(key, "c%d#action/%s", &id, &name); err == nil {
 				todo[id] = append(todo[id], key)
 			}
 		}

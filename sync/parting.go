@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/callsync/callsync/crm"
-	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 )
 
@@ -156,15 +155,11 @@ func (r *round) matchedBefore(ctx context.Context, it *item, revision int) ([]st
 		return nil, journalError("read revisions", err)
 	}
 	i := slices.IndexFunc(revisions, func(v store.Revision) bool { return v.N == revision })
-	if i < 0 || len(revisions[i].Body) == 0 {
+	if i < 0 {
 		return nil, nil
 	}
-	call, err := julian.Parse(revisions[i].Body)
-	if err != nil {
-		return nil, nil
-	}
-	before, err := r.loop.mapping().Render(call, it.work.Call.ReceivedAt)
-	if err != nil {
+	before := r.rendered(it, revisions[i])
+	if before == nil {
 		return nil, nil
 	}
 	var keys []string

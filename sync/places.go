@@ -2,11 +2,16 @@ package sync
 
 import (
 	"cmp"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/callsync/callsync/crm"
+	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
 )
 
@@ -20,13 +25,7 @@ import (
 // What was placed once stays so while the call is as it was; an edit of the
 // mapping changes what is said of an item, and not which it is.
 func place(want *crm.Desired, w store.Work) {
-	var blocks []string
-	for _, rec := range want.Records {
-		if rec.Item > 0 && !slices.Contains(blocks, rec.Block) {
-			blocks = append(blocks, rec.Block)
-		}
-	}
-	for _, block := range blocks {
+	for _, block := range lists(want) {
 		l := listing{corrected: w.State.Revision != w.Call.Revision}
 		for i := range want.Records {
 			if rec := &want.Records[i]; rec.Block == block && rec.Item > 0 {
@@ -34,32 +33,54 @@ func place(want *crm.Desired, w store.Work) {
 			}
 		}
 		for key, row := range w.Records {
-			if row.Block == block && keyItem(key) > 0 {
+			if row.Block == block && listed(key) {
 				l.rows = append(l.rows, row)
 			}
 		}
-		slices.SortFunc(l.rows, func(a, b store.Record) int { return cmp.Compare(keyItem(a.Key), keyItem(b.Key)) })
+		slices.SortFunc(l.rows, func(a, b store.Record) int { return strings.Compare(a.Key, b.Key) })
 		if len(l.rows) > 0 {
 			l.place()
 		}
 	}
 }
 
-// keyItem is the item that a key of a list was made for, counted from 1; 0 for
-// other keys.
-func keyItem(key string) int {
-	after := key[strings.LastIndexByte(key, '#')+1:]
-	_, number, listed := strings.Cut(after, "/")
-	n, err := strconv.Atoi(number)
-	if !listed || err != nil {
-		return 0
+// lists names the blocks that make records of a list.
+func lists(want *crm.Desired) (blocks []string) {
+	for _, rec := range want.Records {
+		if rec.Item > 0 && !slices.Contains(blocks, rec.Block) {
+			blocks = append(blocks, rec.Block)
+		}
 	}
-	return n + 1
+	return blocks
+}
+
+// ofList cuts a key of a record that a list's item yields: "call.abc#action/0".
+func ofList(key string) (base, name string, ok bool) {
+	i := strings.LastIndexByte(key, '/')
+	if i < strings.LastIndexByte(key, '#') {
+		return key, "", false
+	}
+	return key[:i+1], key[i+1:], true
+}
+
+func listed(key string) bool {
+	_, _, ok := ofList(key)
+	return ok
 }
 
 // standsFor is the item that a record of a list stands for, counted from 1; 0 for
 // one that stands for none.
-func standsFor(row store.Record) int { return keyItem(row.MappedKey()) }
+func standsFor(row store.Record) int {
+	if row.Item != 0 {
+		return max(row.Item, 0)
+	}
+	_, place, _ := ofList(row.Key)
+	n, err := strconv.Atoi(place)
+	if err != nil {
+		return 0
+	}
+	return n + 1
+}
 
 // nothing is [store.Record.Item] of a record whose item is gone from the list,
 // and another has its place.
@@ -97,12 +118,26 @@ func (l *listing) place() {
 			item.Key = l.rows[row[i]].Key
 			continue
 		}
-		base := item.Key[:strings.LastIndexByte(item.Key, '/')+1]
-		for n := len(l.items); taken[item.Key]; n++ {
-			item.Key = base + strconv.Itoa(n)
+		base, _, _ := ofList(item.Key)
+		item.Key = base + fingerprint(item)
+		for n := 2; taken[item.Key]; n++ {
+			item.Key = base + fingerprint(item) + "-" + strconv.Itoa(n)
 		}
 		taken[item.Key] = true
 	}
+}
+
+// fingerprint names an item that came into a list later by what is said of it: a
+// journal that was restored from before gives it the same key again, under which
+// the CRM has it.
+func fingerprint(item *crm.Record) string {
+	h := fnv.New64a()
+	for _, f := range item.Fields {
+		if f.OfItem {
+			fmt.Fprintf(h, "%q=%q;", f.Name, f.Value.String())
+		}
+	}
+	return "x" + strconv.FormatUint(h.Sum64(), 36)
 }
 
 // recognize finds the items that say something which, among all of the list, one
@@ -202,4 +237,67 @@ func (r *round) standing(it *item, rec crm.Record, row store.Record) store.Recor
 		}
 	}
 	return row
+}
+
+// retrace places the items of calls that have been corrected before anything of
+// their lists was written, as far as the journal knows. An imported call, or one
+// that is written to another account, may stand in the CRM already: its records
+// then have the keys that one correction after the other gave them.
+func (r *round) retrace(ctx context.Context) error {
+	for _, it := range r.items {
+		if !it.open() || it.work.Call.Revision < 2 || len(lists(it.want)) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(it.work.Records)), listed) {
+			continue
+		}
+		revisions, err := r.loop.journal.Revisions(ctx, it.id())
+		if err != nil {
+			return journalError("read revisions", err)
+		}
+		past := store.Work{Call: it.work.Call, Records: map[string]store.Record{}}
+		for _, v := range revisions {
+			if want := r.rendered(it, v); want != nil && want.Skip == "" && !want.Interim && v.N < it.work.Call.Revision {
+				place(want, past)
+				relive(want, past.Records)
+			}
+		}
+		place(it.want, past)
+	}
+	return nil
+}
+
+// rendered is what an earlier revision of a call yields; nil when that cannot be
+// told any more.
+func (r *round) rendered(it *item, v store.Revision) *crm.Desired {
+	if len(v.Body) == 0 {
+		return nil
+	}
+	call, err := julian.Parse(v.Body)
+	if err != nil {
+		return nil
+	}
+	want, err := r.loop.mapping().Render(call, it.work.Call.ReceivedAt)
+	if err != nil {
+		return nil
+	}
+	return want
+}
+
+// relive has records be as they were when what a call yields had been written.
+func relive(want *crm.Desired, records map[string]store.Record) {
+	for key, row := range records {
+		row.Retracted = true
+		if slices.ContainsFunc(want.Records, func(rec crm.Record) bool { return rec.Block == row.Block && rec.Item == standsFor(row) }) {
+			row.Item = nothing
+		}
+		records[key] = row
+	}
+	for _, rec := range want.Records {
+		if rec.Item == 0 {
+			continue
+		}
+		row := store.Record{Key: rec.Key, Block: rec.Block, Item: rec.Item, Properties: map[string]store.Applied{}}
+		for _, f := range rec.Fields {
+			row.Properties[f.Name] = store.Applied{Value: f.Value}
+		}
+		records[rec.Key] = row
+	}
 }

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -196,4 +197,85 @@ func count(list []string, text string) (n int) {
 		}
 	}
 	return n
+}
+
+// imported is another journal on the same CRM, in which the calls of the first
+// arrive at once, with all their corrections.
+func (w *world) imported(payloads ...payload) *world {
+	w.t.Helper()
+	w.stop()
+	other := &world{t: w.t, path: filepath.Join(w.t.TempDir(), "other.db"), version: w.version, crm: w.crm}
+	other.open()
+	other.deliver(payloads...)
+	other.start()
+	other.settle()
+	return other
+}
+
+// A journal into which a call is imported knows its records in the CRM for those
+// of the same items, however they were moved before.
+func TestImportedTasksStay(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.crm.unique = true
+		var all []payload
+		for i, tasks := range [][]string{
+			{"offer", "review", "call"}, {"offer", "review", "ring"}, {"review", "ring", "offer"}, {"mail", "offer", "review", "ring"}, {"ring", "mail", "offer", "post"},
+		} {
+			p := call("c1", "phoneNumber", ann, "serial", i, "callResult", result("x", tasks...))
+			all = append(all, p)
+			w.deliver(p)
+			w.settle()
+		}
+		before := w.tasks()
+		other := w.imported(all...)
+		defer other.close()
+		if now := other.tasks(); !maps.Equal(now, before) {
+			t.Errorf("the tasks are %v, were %v", now, before)
+		}
+		other.wantLive("tasks", 4)
+		other.deliver(call("c1", "phoneNumber", ann, "serial", 9, "callResult", result("x", "ring", "offer", "post")))
+		other.settle()
+		delete(before, "mail")
+		if now := other.tasks(); !maps.Equal(now, before) {
+			t.Errorf("after another correction the tasks are %v, want %v", now, before)
+		}
+	})
+}
+
+// A journal restored from before a task was added makes it no second time.
+func TestRestoredTasksStay(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.crm.unique = true
+		w.correct("offer", "invite")
+		w.close()
+		backup, err := os.ReadFile(w.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.open()
+		w.start()
+		w.correct("bill", "offer", "invite", "call")
+		before := w.tasks()
+		w.close()
+		if err := os.WriteFile(w.path, backup, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.open()
+		w.start()
+		w.correct("thank", "bill", "offer", "call", "invite")
+		now := w.tasks()
+		delete(now, "thank")
+		if !maps.Equal(now, before) {
+			t.Errorf("the tasks are %v, were %v", now, before)
+		}
+		w.wantLive("tasks", 5)
+	})
+}
+
+func (w *world) close() {
+	w.t.Helper()
+	w.stop()
+	if err := w.journal.Close(); err != nil {
+		w.t.Fatal(err)
+	}
 }

@@ -163,7 +163,7 @@ func (r *round) load(ctx context.Context, ids []string) error {
 			break
 		}
 	}
-	return nil
+	return r.retrace(ctx)
 }
 
 // whyWaiting is the reason of a call whose result is still to come.
