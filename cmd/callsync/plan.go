@@ -242,7 +242,10 @@ func printPlan(p *printer, plan sync.CallPlan) {
 	if !plan.Writes() {
 		p.f(", nothing to write")
 	}
-	p.f(" (mapping %s)\n", plan.Mapping)
+	if plan.Mapping != "" { // "" where none can be used
+		p.f(" (mapping %s)", plan.Mapping)
+	}
+	p.f("\n")
 	if plan.Reason != "" {
 		p.f("  %s\n", plan.Reason)
 	}
