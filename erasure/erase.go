@@ -29,6 +29,9 @@ type CRMReceipt struct {
 	Records     int    `json:"records"`
 	// Restorable: people went to the CRM's recycle bin, not for good.
 	Restorable bool `json:"restorable,omitempty"`
+	// RestorableRecords is how many of the records this erasure moved to the CRM's
+	// recycle bin, where people can bring them back until it is emptied.
+	RestorableRecords int `json:"restorableRecords,omitempty"`
 }
 
 // ErrLater: it is open whether something exists in the CRM; nothing was erased
@@ -85,15 +88,16 @@ func (f *Finding) FromCRM(ctx context.Context, destination string, d crm.Destina
 		} else {
 			results = d.Write(ctx, archiving(some))
 		}
-		n, err := count(some, results)
+		n, _, err := count(some, results)
 		out.People += n
 		if err != nil {
 			return out, err
 		}
 	}
 	for some := range slices.Chunk(records, portion) {
-		n, err := count(some, d.Write(ctx, archiving(some)))
+		n, archived, err := count(some, d.Write(ctx, archiving(some)))
 		out.Records += n
+		out.RestorableRecords += archived
 		if err != nil {
 			return out, err
 		}
@@ -109,18 +113,20 @@ func archiving(refs []crm.Ref) []crm.Change {
 	return changes
 }
 
-// count counts what is gone, and returns the first refusal. What was not there
-// is as gone as the rest.
-func count(refs []crm.Ref, results []crm.Result) (gone int, err error) {
+// count counts what is gone, and of that what went by this, and returns the first
+// refusal. What was not there is as gone as the rest.
+func count(refs []crm.Ref, results []crm.Result) (gone, now int, err error) {
 	for i, r := range results {
 		switch {
-		case r.Err == nil || crm.KindOf(r.Err) == crm.Gone:
+		case r.Err == nil:
+			gone, now = gone+1, now+1
+		case crm.KindOf(r.Err) == crm.Gone:
 			gone++
 		case err == nil:
 			err = fmt.Errorf("%s: %w", refs[i], r.Err)
 		}
 	}
-	return gone, err
+	return gone, now, err
 }
 
 // inCRM lists what there is in a CRM, having looked for what may have been

@@ -377,6 +377,9 @@ func TestFromCRM(t *testing.T) {
 		if got.Restorable || got.People != 1 || !slices.Equal(d.erased, []crm.Ref{contact("jane")}) {
 			t.Errorf("%s: %+v, for good: %v", name, got, d.erased)
 		}
+		if got.RestorableRecords != 1 { // of two: the other was gone, or is refused
+			t.Errorf("%s: %d records in the recycle bin, want 1", name, got.RestorableRecords)
+		}
 		if !slices.Contains(d.archived, crm.Ref{Object: "calls", ID: "of two"}) {
 			t.Errorf("%s: archived %v", name, d.archived)
 		}

@@ -77,9 +77,9 @@ func (c *eraseCmd) fate() string {
 	case !c.CRM:
 		return "stays in the CRM, where callsync cannot find it afterwards; --crm deletes it"
 	case c.Call != "":
-		return "records are deleted in the CRM, a person stays there"
+		return "records are deleted in the CRM, into its recycle bin; a person stays there"
 	}
-	return "deleted in the CRM"
+	return "deleted in the CRM; records go to its recycle bin"
 }
 
 func printErasable(p *printer, e admin.Erasing, fate string) {
@@ -100,6 +100,21 @@ func printErasable(p *printer, e admin.Erasing, fate string) {
 	}
 }
 
+// binned says what of it the CRM can still bring back.
+func binned(c erasure.CRMReceipt) string {
+	const where = " in the CRM's recycle bin until that is emptied"
+	n := c.RestorableRecords
+	switch {
+	case n > 0 && c.Restorable:
+		return ";" + where
+	case c.Restorable:
+		return "; " + people(c.People) + where
+	case n > 0:
+		return "; " + count(n, "record") + where
+	}
+	return ""
+}
+
 func printReceipt(p *printer, r *erasure.Receipt) {
 	j := r.Journal
 	p.f("erased %s\n", r.At.Format("2006-01-02 15:04:05 UTC"))
@@ -111,10 +126,7 @@ func printReceipt(p *printer, r *erasure.Receipt) {
 	}
 	for _, c := range r.CRMs {
 		p.f("  %s: %s, %s", c.Destination, people(c.People), count(c.Records, "record"))
-		if c.Restorable {
-			p.f("; in the CRM's recycle bin until that is emptied")
-		}
-		p.f("\n")
+		p.f("%s\n", binned(c))
 	}
 	p.f("Freed space in the journal is overwritten in time, by `callsync compact` at once; backups and exports made before still hold the person.\n")
 }
