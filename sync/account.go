@@ -26,6 +26,7 @@ type Guard struct {
 	kept    keptAccount
 	present string // the account last asked about
 	untold  bool   // that the CRM does not tell was logged
+	refuses func(error)
 }
 
 // settings is the part of the journal that keeps small named values.
@@ -90,6 +91,14 @@ func (g *Guard) keep(ctx context.Context, kept keptAccount) error {
 // knows none, all are admitted. Where the CRM did not answer, its error comes back;
 // where it does not tell, nothing can be compared, and the account is admitted.
 func (g *Guard) Admit(ctx context.Context, account string, unknown error) error {
+	err := g.judge(ctx, account, unknown)
+	if g.refuses != nil && crm.KindOf(err) == crm.OtherAccount {
+		g.refuses(err)
+	}
+	return err
+}
+
+func (g *Guard) judge(ctx context.Context, account string, unknown error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if account != "" {
@@ -210,6 +219,17 @@ func (l *Loop) recognize(ctx context.Context) error {
 		return err
 	}
 	return l.guard.learn(ctx, account)
+}
+
+// refusedAnew takes up that the account may not be used, whoever found it out: a
+// round, or somebody's command.
+func (l *Loop) refusedAnew(err error) {
+	l.mu.Lock()
+	known := l.health.Phase == Blocked && l.health.Kind == crm.OtherAccount
+	l.mu.Unlock()
+	if !known {
+		l.trouble(err)
+	}
 }
 
 // refused asks the destination whether its account may be used. Other trouble is for

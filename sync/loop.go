@@ -121,6 +121,9 @@ func New(o Options) *Loop {
 		l.grace = 30 * time.Second
 	}
 	l.health = Health{Destination: o.Name, Type: o.Type, Phase: Running, Since: l.now()}
+	if l.guard != nil {
+		l.guard.refuses = l.refusedAnew
+	}
 	return l
 }
 

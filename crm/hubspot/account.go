@@ -22,9 +22,15 @@ type account struct {
 	doubted  bool   // it may be another portal's by now
 	admitted bool
 	last     string // the id before
+	asked    time.Time
+	answers  int // how often HubSpot has said
 }
 
 func newAccount() *account { return &account{asking: newLock()} }
+
+// accountAge is how long HubSpot's word on whose portal it is holds while there is
+// something to write. News that would surprise has it asked at once.
+const accountAge = 2 * time.Minute
 
 func (a *account) name() string {
 	a.mu.Lock()
@@ -53,10 +59,11 @@ func (a *account) known() (id string, ok bool) {
 
 // answer notes what HubSpot said, and reports whether it is another portal than
 // before.
-func (a *account) answer(id string) (moved bool) {
+func (a *account) answer(id string, now time.Time) (moved bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.id, a.answered = id, true
+	a.id, a.answered, a.asked = id, true, now
+	a.answers++
 	moved = id != "" && a.last != "" && id != a.last
 	if id != "" {
 		a.last = id
@@ -69,6 +76,37 @@ func (a *account) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.id, a.answered, a.doubted, a.admitted = "", false, false, false
+}
+
+// doubt has the portal in use asked anew before anything else is, and the id stand
+// until then. Where HubSpot does not tell it, there is nothing to be asked.
+func (a *account) doubt() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.admitted && a.id != "" {
+		a.answered, a.doubted, a.admitted = false, false, false
+	}
+}
+
+// unanswered notes that HubSpot was asked and did not answer.
+func (a *account) unanswered() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.id = ""
+}
+
+// mark counts HubSpot's answers: where it is as it was, HubSpot has not been asked since.
+func (a *account) mark() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.answers
+}
+
+// aged reports whether HubSpot said who it is too long ago.
+func (a *account) aged(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.answered && a.id != "" && now.Sub(a.asked) >= accountAge
 }
 
 // lacks has it asked anew at the next [Portal.reconsider] if the object type, which
@@ -95,12 +133,47 @@ func (a *account) stand() (open, refused bool) {
 // that somebody has made since to a portal that may be used.
 func (p *Portal) reconsider(ctx context.Context) {
 	open, refused := p.account.stand()
-	if open {
+	switch {
+	case open, refused && p.settings.Admit != nil:
 		p.account.forget()
+	case p.account.aged(p.now()):
+		p.account.doubt()
 	}
 	if refused {
 		p.auth.reread(ctx)
 	}
+}
+
+// confirm asks whose portal it is, unless that was done since a mark. Before it there
+// is no knowing whether somebody deleted a record or it is another portal's absence.
+// An error means that nothing may be concluded.
+func (p *Portal) confirm(ctx context.Context, mark int) error {
+	if p.settings.Admit == nil {
+		return nil
+	}
+	if p.account.mark() == mark {
+		p.account.doubt()
+	}
+	return p.admit(ctx, false)
+}
+
+// believe returns the error of an operation that began at a mark: what another
+// portal would say as well is believed only of the one that may be used.
+func (p *Portal) believe(ctx context.Context, mark int, err error) error {
+	if !surprises(err) {
+		return err
+	}
+	if other := p.confirm(ctx, mark); other != nil {
+		return other
+	}
+	return err
+}
+
+// surprises reports whether an error says that something is missing that was there:
+// a record, callsync's key, another property.
+func surprises(err error) bool {
+	var e *crm.Error
+	return errors.As(err, &e) && (e.Kind == crm.Gone || e.Kind == crm.NotReady || e.Code == "PROPERTY_DOESNT_EXIST")
 }
 
 // admit sees to it that nothing is read or written in a portal that may not be
@@ -140,12 +213,13 @@ func (p *Portal) readAccount(ctx context.Context, asks bool) (id string, err err
 	}
 	_, err = p.do(ctx, request{op: accountRead, method: http.MethodGet, path: "/account-info/v3/details", asks: asks, identifies: true}, &details)
 	if err != nil && !untold(err) {
+		p.account.unanswered()
 		return "", err
 	}
 	if id = string(details.PortalID); id == "0" || strings.Trim(id, "0123456789") != "" {
 		id = ""
 	}
-	if p.account.answer(id) {
+	if p.account.answer(id, p.now()) {
 		p.keys.forgetAll()
 	}
 	if zone, err := time.LoadLocation(details.TimeZone); err == nil && details.TimeZone != "" {

@@ -94,7 +94,7 @@ func TestNothingReachesAnotherPortal(t *testing.T) {
 			t.Errorf("%s: %v, want it refused", name, err)
 		}
 	}
-	if got := p.requests(); got != "account read" {
+	if got := strings.Trim(strings.ReplaceAll(p.requests(), "account read", ""), ", "); got != "" {
 		t.Errorf("requests: %s", got)
 	}
 	if p.Status().Account != p.sim.Account() {
@@ -107,10 +107,16 @@ func TestNothingReachesAnotherPortal(t *testing.T) {
 func TestPortalIsAskedOnce(t *testing.T) {
 	door := &doorkeeper{}
 	p := open(t, door.settings)
+	ann := crm.Ref{Object: "contacts", ID: p.make("contacts", map[string]string{"email": "ann@example.com"})}
 	p.sim.ResetCounters()
-	if err := p.reads(30); err != nil {
+	err := together(30, func() error {
+		_, err := p.Read(t.Context(), []crm.Ref{ann}, nil)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	p.now.Advance(time.Minute)
 	if err := p.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -222,9 +228,28 @@ func TestLoginToAnotherPortal(t *testing.T) {
 // A sandbox that was started again at the same address is another portal. It shows
 // by its lack of callsync's keys.
 func TestPortalInAnothersPlace(t *testing.T) {
+	p, here := openMovable(t)
+	fresh := hubspotsim.New(hubspotsim.Options{})
+	here.Store(fresh)
+	asError(t, p.Write(t.Context(), []crm.Change{call(1, "")})[0], crm.OtherAccount)
+	if err := p.Ready(t.Context()); crm.KindOf(err) != crm.OtherAccount {
+		t.Errorf("ready: %v", err)
+	}
+	if err := p.inspector().Setup(t.Context(), []crm.SetupStep{{Kind: "group", Object: "contacts"}}); crm.KindOf(err) != crm.OtherAccount {
+		t.Errorf("setup: %v", err)
+	}
+	if got := p.Status().Account; got != fresh.Account() {
+		t.Errorf("account %s, want %s", got, fresh.Account())
+	}
+}
+
+// openMovable opens a portal in whose place another can be put. The first one alone is
+// admitted.
+func openMovable(t *testing.T) (*account, *atomic.Pointer[hubspotsim.Server]) {
+	t.Helper()
 	door := &doorkeeper{}
 	p := open(t)
-	var here atomic.Pointer[hubspotsim.Server]
+	here := &atomic.Pointer[hubspotsim.Server]{}
 	here.Store(p.sim)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { here.Load().ServeHTTP(w, r) }))
 	t.Cleanup(srv.Close)
@@ -240,19 +265,89 @@ func TestPortalInAnothersPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	door.admitsOnly(p.sim.Account())
-	fresh := hubspotsim.New(hubspotsim.Options{})
-	here.Store(fresh)
-	if e := asError(t, p.Write(t.Context(), []crm.Change{call(1, "")})[0], crm.NotReady); !strings.Contains(e.Hint, "setup") {
-		t.Errorf("%v: %s", e, e.Hint)
+	return p, here
+}
+
+// Another portal that was set up for callsync in the first one's place shows by nothing
+// but what it lacks, or by its name, which is asked for every few minutes. What it
+// lacks is never taken for deleted.
+func TestPortalThatIsSetUpInAnothersPlace(t *testing.T) {
+	for name, do := range map[string]func(p *account, known crm.Ref, record string) error{
+		"a contact is read": func(p *account, known crm.Ref, _ string) error {
+			_, err := p.Read(p.t.Context(), []crm.Ref{known}, []string{"email"})
+			return err
+		},
+		"a contact is looked up": func(p *account, known crm.Ref, _ string) error {
+			_, err := p.FindPeople(p.t.Context(), []crm.PersonQuery{{Match: []crm.Match{{Kind: crm.MatchID, Value: known.ID}}}})
+			return err
+		},
+		"a contact is written": func(p *account, known crm.Ref, _ string) error {
+			return p.Write(p.t.Context(), []crm.Change{{Op: crm.Update, Object: "contacts", ID: known.ID, Properties: map[string]crm.Value{"firstname": crm.Str("Bea")}}})[0].Err
+		},
+		"a call is linked": func(p *account, known crm.Ref, _ string) error {
+			return p.Write(p.t.Context(), []crm.Change{call(7, known.ID)})[0].Err
+		},
+		"a call is archived": func(p *account, _ crm.Ref, record string) error {
+			return p.Write(p.t.Context(), []crm.Change{{Op: crm.Archive, Object: "calls", ID: record}})[0].Err
+		},
+		"a property is missing": func(p *account, _ crm.Ref, _ string) error {
+			ch := call(7, "")
+			ch.Properties["of_the_first"] = crm.Str("x")
+			return p.Write(p.t.Context(), []crm.Change{ch})[0].Err
+		},
+		"a contact is erased": func(p *account, known crm.Ref, _ string) error {
+			return p.Destination.(crm.Eraser).Erase(p.t.Context(), []crm.Ref{known})[0].Err
+		},
+		"the setup is looked at": func(p *account, _ crm.Ref, _ string) error {
+			_, err := p.inspector().SetupPlan(p.t.Context(), nil)
+			return err
+		},
+		"minutes pass": func(p *account, _ crm.Ref, _ string) error {
+			if err := p.Ready(p.t.Context()); err != nil {
+				return err
+			}
+			p.now.Advance(5 * time.Minute)
+			return p.Ready(p.t.Context())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, here := openMovable(t)
+			known := crm.Ref{Object: "contacts", ID: p.make("contacts", map[string]string{"email": "ann@example.com"})}
+			record := p.write(call(1, known.ID))[0]
+			other := openBare(t)
+			other.setUp()
+			here.Store(other.sim)
+			other.sim.ResetCounters()
+			if err := do(p, known, record); crm.KindOf(err) != crm.OtherAccount {
+				t.Errorf("%v, want it to be another account", err)
+			}
+			if strings.Contains(other.requests(), "archive") || strings.Contains(other.requests(), "gdpr") {
+				t.Errorf("requests: %s", other.requests())
+			}
+			if err := p.Ready(t.Context()); crm.KindOf(err) != crm.OtherAccount {
+				t.Errorf("ready: %v", err)
+			}
+			here.Store(p.sim) // and the first one is back
+			if err := p.Ready(t.Context()); err != nil {
+				t.Errorf("ready: %v", err)
+			}
+		})
 	}
-	if err := p.Ready(t.Context()); crm.KindOf(err) != crm.OtherAccount {
-		t.Errorf("ready: %v", err)
+}
+
+// While there is something to write, whose portal it is is asked for every few minutes,
+// and no more often than that.
+func TestPortalIsAskedNowAndThen(t *testing.T) {
+	door := &doorkeeper{}
+	p := open(t, door.settings)
+	for range 600 { // an hour with a round every six seconds
+		if err := p.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.now.Advance(6 * time.Second)
 	}
-	if err := p.inspector().Setup(t.Context(), []crm.SetupStep{{Kind: "group", Object: "contacts"}}); crm.KindOf(err) != crm.OtherAccount {
-		t.Errorf("setup: %v", err)
-	}
-	if got := p.Status().Account; got != fresh.Account() {
-		t.Errorf("account %s, want %s", got, fresh.Account())
+	if n := p.sim.Counts()["account read"].Requests; n < 12 || n > 30 {
+		t.Errorf("asked %d times in an hour", n)
 	}
 }
 

@@ -11,11 +11,14 @@ import (
 // it takes along the activities that belong to the contact alone, and keeps the
 // contact's addresses from coming back. HubSpot has it for no other object type
 // (contacts guide, "Permanently delete contacts"). It asks for one contact a
-// request.
+// request, and before the first one whether the portal is still the same.
 func (p *Portal) Erase(ctx context.Context, people []crm.Ref) []crm.Result {
 	results := make([]crm.Result, len(people))
+	sure := p.confirm(ctx, p.account.mark())
 	for i, ref := range people {
-		results[i] = crm.Result{ID: ref.ID, Err: p.erase(ctx, ref)}
+		if results[i] = (crm.Result{ID: ref.ID, Err: sure}); sure == nil {
+			results[i].Err = p.erase(ctx, ref)
+		}
 	}
 	return results
 }

@@ -53,8 +53,10 @@ func (c *keyCache) forgetAll() {
 
 // Ready checks that the key properties exist. The answer is remembered once it
 // is good, until HubSpot refuses one of them as unknown. While the day's quota is
-// spent, or HubSpot wants a long pause, it asks whether that still holds.
+// spent, or HubSpot wants a long pause, it asks whether that still holds. Every few
+// minutes it asks whether it is still the same portal.
 func (p *Portal) Ready(ctx context.Context) error {
+	mark := p.account.mark()
 	p.reconsider(ctx)
 	if p.pace.mayAsk() {
 		op := contacts + " property read"
@@ -76,7 +78,7 @@ func (p *Portal) Ready(ctx context.Context) error {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return err
+		return p.believe(ctx, mark, err)
 	}
 	if p.settings.Admit == nil { // for people, and for the quota's reset
 		_, _ = p.readAccount(ctx, false)
@@ -131,6 +133,7 @@ func lackOfKey(object string) (kind crm.ErrorKind, hint string) {
 // otherwise through the search index, which may not show a new record yet.
 func (p *Portal) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location, error) {
 	now := p.now() // before the searches: they may not show more than this
+	mark := p.account.mark()
 	values := map[string][]string{}
 	for _, k := range keys {
 		values[k.Object] = append(values[k.Object], k.Key)
@@ -140,11 +143,11 @@ func (p *Portal) Locate(ctx context.Context, keys []crm.KeyRef) ([]crm.Location,
 	for object, list := range values {
 		u, err := p.uniqueKey(ctx, object)
 		if err != nil {
-			return nil, err
+			return nil, p.believe(ctx, mark, err)
 		}
 		unique[object] = u
 		if found[object], err = p.byKey(ctx, object, u, list); err != nil {
-			return nil, err
+			return nil, p.believe(ctx, mark, err)
 		}
 	}
 	locations := make([]crm.Location, len(keys))

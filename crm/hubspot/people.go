@@ -28,6 +28,7 @@ func (p *Portal) FindPeople(ctx context.Context, queries []crm.PersonQuery) ([][
 		}
 	}
 	found := make([][]crm.Candidate, len(queries))
+	mark := p.account.mark()
 	if err := p.findByID(ctx, queries, found); err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func (p *Portal) FindPeople(ctx context.Context, queries []crm.PersonQuery) ([][
 	}
 	records, err := p.search(ctx, contacts, terms, properties)
 	if err != nil {
-		return nil, err
+		return nil, p.believe(ctx, mark, err)
 	}
 	for _, o := range records {
 		match.add(o)
@@ -67,6 +68,7 @@ func (p *Portal) FindPeople(ctx context.Context, queries []crm.PersonQuery) ([][
 }
 
 func (p *Portal) findByID(ctx context.Context, queries []crm.PersonQuery, found [][]crm.Candidate) error {
+	mark := p.account.mark()
 	var ids []string
 	for _, q := range queries {
 		for _, m := range q.Match {
@@ -80,7 +82,12 @@ func (p *Portal) findByID(ctx context.Context, queries []crm.PersonQuery, found 
 	}
 	records, err := p.byID(ctx, contacts, ids, nil)
 	if err != nil {
-		return err
+		return p.believe(ctx, mark, err)
+	}
+	if slices.ContainsFunc(ids, func(id string) bool { _, ok := pick(records, id); return !ok }) {
+		if err := p.confirm(ctx, mark); err != nil {
+			return err
+		}
 	}
 	for i, q := range queries {
 		for _, m := range q.Match {

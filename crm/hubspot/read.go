@@ -12,8 +12,10 @@ import (
 )
 
 // Read returns the records as they stand, merges followed: HubSpot answers for a
-// merged contact with the record it went into.
+// merged contact with the record it went into. None is said to be gone before it is
+// sure that the portal is still the same.
 func (p *Portal) Read(ctx context.Context, refs []crm.Ref, properties []string) ([]crm.Snapshot, error) {
+	mark := p.account.mark()
 	ids := map[string][]string{}
 	for _, r := range refs {
 		ids[r.Object] = append(ids[r.Object], r.ID)
@@ -22,7 +24,7 @@ func (p *Portal) Read(ctx context.Context, refs []crm.Ref, properties []string) 
 	for object, list := range ids {
 		records, err := p.byID(ctx, object, list, properties)
 		if err != nil {
-			return nil, err
+			return nil, p.believe(ctx, mark, err)
 		}
 		found[object] = records
 	}
@@ -37,6 +39,11 @@ func (p *Portal) Read(ctx context.Context, refs []crm.Ref, properties []string) 
 			Ref:        crm.Ref{Object: r.Object, ID: string(o.ID)},
 			Properties: o.Properties,
 			Modified:   o.modified(),
+		}
+	}
+	if slices.ContainsFunc(snapshots, func(s crm.Snapshot) bool { return s.Gone }) {
+		if err := p.confirm(ctx, mark); err != nil {
+			return nil, err
 		}
 	}
 	return snapshots, nil

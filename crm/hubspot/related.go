@@ -17,6 +17,7 @@ const primaryCompany = 1
 // Related finds the open deals and the primary companies of people, in one
 // association batch for each object type and one batch read of the deals.
 func (p *Portal) Related(ctx context.Context, queries []crm.RelatedQuery) ([][]crm.Ref, error) {
+	mark := p.account.mark()
 	people := map[crm.Relation][]string{}
 	pos := map[crm.Relation]crm.Pos{}
 	for _, q := range queries {
@@ -40,7 +41,7 @@ func (p *Portal) Related(ctx context.Context, queries []crm.RelatedQuery) ([][]c
 			}
 		}
 		if err != nil {
-			return nil, err
+			return nil, p.believe(ctx, mark, err)
 		}
 	}
 	refs := make([][]crm.Ref, len(queries))

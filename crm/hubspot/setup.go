@@ -17,7 +17,11 @@ const groupName = "callsync"
 // callsync's keys on contacts, calls, meetings and tasks, and on every further
 // type that declared names, and the declared properties themselves.
 func (p *Portal) SetupPlan(ctx context.Context, declared []crm.Property) ([]crm.SetupStep, error) {
+	mark := p.account.mark()
 	p.reconsider(ctx)
+	if err := p.confirm(ctx, mark); err != nil { // who asks for this wants to know
+		return nil, err
+	}
 	objects := slices.Clone(keyed)
 	for _, d := range declared {
 		if !slices.Contains(objects, d.Object) {

@@ -29,8 +29,17 @@ func (c *change) succeed(id string) {
 // Write sends the changes: creates, updates and archives in batches of 100 for
 // each object type, all at once within the pacer's limits; then the links that
 // creating did not make. A record whose links failed has both an ID and an error.
+// Before anything is archived, and when HubSpot says that something is missing, it is
+// asked whether the portal is still the same.
 func (p *Portal) Write(ctx context.Context, changes []crm.Change) []crm.Result {
 	results := make([]crm.Result, len(changes))
+	mark := p.account.mark()
+	if err := p.confirmArchiving(ctx, changes, mark); err != nil {
+		for i := range results {
+			results[i] = crm.Result{ID: changes[i].ID, Err: err}
+		}
+		return results
+	}
 	all := make([]*change, len(changes))
 	for i := range changes {
 		all[i] = prepare(&changes[i], &results[i])
@@ -43,7 +52,35 @@ func (p *Portal) Write(ctx context.Context, changes []crm.Change) []crm.Result {
 		twin.fail(twinError(first))
 	}
 	p.writeLinks(ctx, all)
+	p.believeResults(ctx, mark, results)
 	return results
+}
+
+// confirmArchiving asks whose portal it is if something is to be archived: HubSpot
+// says nothing of an id that it does not have, and in another portal it is another's.
+func (p *Portal) confirmArchiving(ctx context.Context, changes []crm.Change, mark int) error {
+	if slices.ContainsFunc(changes, func(c crm.Change) bool { return c.Op == crm.Archive }) {
+		return p.confirm(ctx, mark)
+	}
+	return nil
+}
+
+// believeResults asks once whether what is missing is missing of the portal that may
+// be used.
+func (p *Portal) believeResults(ctx context.Context, mark int, results []crm.Result) {
+	i := slices.IndexFunc(results, func(r crm.Result) bool { return surprises(r.Err) })
+	if i < 0 {
+		return
+	}
+	other := p.confirm(ctx, mark)
+	if other == nil {
+		return
+	}
+	for i := range results {
+		if surprises(results[i].Err) {
+			results[i].Err = other
+		}
+	}
 }
 
 // prepare puts a change into HubSpot's shape, or settles it right away.
