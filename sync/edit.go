@@ -79,7 +79,7 @@ func (r *round) questions(diffs []diff, person bool) []string {
 	names := asked(diffs)
 	for _, d := range diffs {
 		first := person && untouched(d.applied)
-		if d.step != ask && (first || r.dry) {
+		if d.step != ask && (first || r.foresight != nil) {
 			names = append(names, d.field.Name)
 		}
 	}

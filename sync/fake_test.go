@@ -41,6 +41,7 @@ type fakeRecord struct {
 	key      string
 	at       time.Time
 	gone     bool
+	ghost    time.Time // until then the search shows it although it is gone
 	mergedTo crm.Ref
 }
 
@@ -70,7 +71,7 @@ func (f *fakeCRM) FindPeople(_ context.Context, queries []crm.PersonQuery) ([][]
 	for i, q := range queries {
 		for _, ref := range f.sorted() {
 			rec := f.records[ref]
-			if rec.gone || !slices.Contains(q.Objects, ref.Object) {
+			if rec.gone && !f.now().Before(rec.ghost) || !slices.Contains(q.Objects, ref.Object) {
 				continue
 			}
 			for _, m := range q.Match {
@@ -277,6 +278,23 @@ func (f *fakeCRM) remove(ref crm.Ref) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.records[ref].gone = true
+}
+
+// removeUnseen removes a record that the search goes on to show for a while.
+func (f *fakeCRM) removeUnseen(ref crm.Ref, d time.Duration) {
+	f.remove(ref)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.records[ref].ghost = f.now().Add(d)
+}
+
+// asked returns and forgets how often an operation was asked for.
+func (f *fakeCRM) asked(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.calls[op]
+	f.calls[op] = 0
+	return n
 }
 
 // wrote returns and forgets the accepted writes.

@@ -45,7 +45,7 @@ type outcome struct {
 	// again asks for another attempt at once: the round learnt something, such
 	// as that a contact had been merged, that changes the plan.
 	again    bool
-	retryAt  time.Time // for Retrying: not before this time; zero means by backoff
+	retryAt  time.Time // for Retrying and again: not before this time; zero means by backoff, or at once
 	deferred bool      // nothing was decided: the item stays due as it was
 }
 
@@ -166,6 +166,8 @@ type person struct {
 	applied store.Person
 	attempt store.Person // what earlier requests to create them sent, none of them answered
 	changed bool         // applied has to be stored
+	// searched is true when the CRM's search led to them, and not the journal.
+	searched bool
 }
 
 func (p *person) add(it *item) {

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/callsync/callsync/crm"
@@ -10,7 +11,9 @@ import (
 
 // PlanLive is [Loop.Plan] against what the CRM holds now: people are looked up,
 // present values read and lookups resolved, as a round would, and by the same
-// code. Nothing is written or recorded. Calls are planned together as in rounds.
+// code. Where a round would learn something that changes the plan, such as that a
+// contact is gone, and begin anew, so does the plan. Nothing is written or recorded.
+// Calls are planned together as in rounds.
 func (l *Loop) PlanLive(ctx context.Context, works []store.Work) ([]CallPlan, error) {
 	if err := l.refused(ctx); err != nil { // there may be nothing else to ask
 		return nil, err
@@ -26,27 +29,59 @@ func (l *Loop) PlanLive(ctx context.Context, works []store.Work) ([]CallPlan, er
 	return plans, nil
 }
 
+// maxForesight is how often a plan is begun anew at most.
+const maxForesight = 4
+
 func (l *Loop) planLive(ctx context.Context, works []store.Work) ([]CallPlan, error) {
-	r := &round{loop: l, now: l.now(), dry: true}
+	f := foresee(l.journal)
+	dry := l.foreseeing(f)
+	learnt := make([]string, len(works))
+	for n := 1; ; n++ {
+		r, plans, err := dry.planOnce(ctx, f, works)
+		if err != nil {
+			return nil, err
+		}
+		again := false
+		for i, it := range r.items {
+			if it.outcome.again {
+				again, learnt[i] = true, it.outcome.reason
+			} else if plans[i].Reason == "" {
+				plans[i].Reason = learnt[i]
+			}
+		}
+		if !again || n == maxForesight {
+			return plans, nil
+		}
+		f.note(r.pending)
+	}
+}
+
+// planOnce is a round that stops before each request that writes.
+func (l *Loop) planOnce(ctx context.Context, f *foresight, works []store.Work) (*round, []CallPlan, error) {
+	r := &round{loop: l, now: l.now(), foresight: f}
 	for _, w := range works {
+		w.Records = maps.Clone(w.Records)
 		r.items = append(r.items, r.render(w))
 	}
+	if err := r.retrace(ctx); err != nil {
+		return nil, nil, err
+	}
 	if err := r.findPeople(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	edits, err := r.decidePeople(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	jobs, _, _, err := r.decideRecords(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	plans := make([]CallPlan, len(r.items))
 	for i, it := range r.items {
 		plans[i] = r.livePlan(it, edits, jobs)
 	}
-	return plans, nil
+	return r, plans, nil
 }
 
 func (r *round) livePlan(it *item, edits []*contactEdit, jobs []*job) CallPlan {
@@ -123,6 +158,8 @@ func liveRecord(j *job) RecordPlan {
 		rp.Op = crm.Update
 	case j.want.Key == "":
 		rp.Note = "no longer yielded by the mapping; left in the CRM"
+	case exists(j.row) && j.item.person != nil && j.item.person.ref.IsZero():
+		rp.Note = "linked to the contact that is created"
 	}
 	return rp
 }

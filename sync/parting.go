@@ -239,7 +239,7 @@ func (r *round) forward(known map[crm.Ref]store.Person) {
 // whether p still stands.
 func (r *round) follow(p *person, snap crm.Snapshot) bool {
 	if snap.Gone {
-		r.dropPerson(p, "the contact was deleted in the CRM; looking for them anew")
+		r.dropPerson(p)
 		return false
 	}
 	if snap.Ref == p.ref || snap.Ref.IsZero() {

@@ -139,6 +139,7 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 		return nil, err
 	}
 	for i, it := range items {
+		answers[i] = r.foresight.without(answers[i])
 		if id := it.knownBy(); !id.IsZero() {
 			r.attach(byRef, it, id.Ref, it.howKnown(), r.learn(it, answers[i]))
 			continue
@@ -149,6 +150,7 @@ func (r *round) search(ctx context.Context, byRef map[crm.Ref]*person, items []*
 			continue
 		}
 		p := r.attach(byRef, it, pick.ref, pick.how, pick.keys, pick.found...)
+		p.searched = p.searched || pick.searched
 		p.others = merge(p.others, pick.others)
 		if pick.asked != "" && pick.asked != pick.ref.ID {
 			r.move(crm.Ref{Object: pick.ref.Object, ID: pick.asked}, pick.ref)
@@ -186,6 +188,8 @@ type pick struct {
 	keys   []crm.Match // rules that lead to this person, or to nobody
 	found  []crm.Match // those that lead to them
 	others []crm.Candidate
+	// searched is true when the CRM's search led to them, and not the journal.
+	searched bool
 }
 
 // choose applies the rules in order. Among several people one rule finds, it
@@ -214,7 +218,7 @@ func choose(want crm.Person, known map[string]store.Identity, found []crm.Candid
 		}
 		slices.SortFunc(hits, func(a, b crm.Candidate) int { return better(want.Objects, a, b) })
 		best := hits[0]
-		pk.ref, pk.asked = best.Ref, best.Asked
+		pk.ref, pk.asked, pk.searched = best.Ref, best.Asked, true
 		pk.how = fmt.Sprintf("found by rule %d, %s", m.Rule+1, label(m))
 		pk.others = without(hits, best.Ref)
 		if !best.Exact {
@@ -419,13 +423,33 @@ func (r *round) newPerson(items []*item) {
 	}
 }
 
+const (
+	whyGone  = "the contact was deleted in the CRM; looking for them anew"
+	whyStale = "the CRM's search still shows a contact that is no longer there; looking again when it has caught up"
+	// catchUp is how long a CRM's search is given at least to learn of a deletion.
+	catchUp = 5 * time.Second
+)
+
 // dropPerson forgets what the identity map says about somebody who is gone, and
-// has their calls look anew.
-func (r *round) dropPerson(p *person, why string) {
+// has their calls look anew: at once, unless it was the CRM's search that led to
+// them, which would again.
+func (r *round) dropPerson(p *person) {
 	for key := range p.keys {
 		r.setIdentity(key, store.Identity{})
 	}
-	p.retry(why)
+	if r.foresight != nil {
+		r.foresight.gone[p.ref] = true
+	}
+	if !p.searched {
+		p.retry(whyGone)
+		return
+	}
+	for _, it := range p.calls {
+		it.retry(whyStale)
+		if it.outcome.again {
+			it.outcome.retryAt = r.now.Add(max(catchUp, r.loop.backoff(it.state.Attempts+1)))
+		}
+	}
 }
 
 // move records that somebody answers under another id now.

@@ -34,8 +34,10 @@ type round struct {
 	adoptions []adoption
 	// trouble is the gravest error that concerns the destination as a whole.
 	trouble error
-	dry     bool // nothing is written or recorded; see [Loop.PlanLive]
-	wrote   int  // changes the CRM accepted
+	wrote   int // changes the CRM accepted
+	// foresight is what a plan has learnt; then nothing is written or recorded. It is
+	// nil in a round that writes. See [Loop.PlanLive].
+	foresight *foresight
 }
 
 // A Report says what a round did, for metrics and logs.
@@ -234,7 +236,8 @@ func damage(w store.Work) *crm.Error {
 func (r *round) flush(ctx context.Context) error {
 	u := r.pending
 	r.pending = store.Update{}
-	if r.dry {
+	if r.foresight != nil {
+		r.foresight.note(u)
 		return nil
 	}
 	if u.States == nil && u.Records == nil && u.Forget == nil && u.Identities == nil && u.People == nil && u.Moved == nil {
@@ -381,7 +384,7 @@ func (r *round) stateOf(it *item) store.State {
 const eager = 4
 
 func (r *round) nextAttempt(attempts int, o outcome) time.Time {
-	if o.again && attempts <= eager {
+	if o.again && o.retryAt.IsZero() && attempts <= eager {
 		return r.now
 	}
 	if !o.retryAt.IsZero() {
@@ -415,7 +418,7 @@ func (r *round) log(ctx context.Context, it *item) {
 			attrs = append(attrs, "problem", p.Text)
 		}
 	}
-	if s.Status == store.Skipped {
+	if s.Status == store.Skipped || it.outcome.problem == nil && s.Reason != "" {
 		attrs = append(attrs, "reason", s.Reason)
 	}
 	if it.outcome.deferred {
