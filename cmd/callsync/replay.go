@@ -141,7 +141,7 @@ func (w *replayWatch) followCalls(ctx context.Context, s *session, ids []string,
 		left = left[:0:0]
 		var waitsFor []string
 		for _, call := range page.Calls {
-			if under := underWay(call, names); len(under) > 0 {
+			if under := underWay(call, names, now()); len(under) > 0 {
 				left = append(left, call.ID)
 				waitsFor = append(waitsFor, under...)
 				continue
@@ -168,9 +168,22 @@ func (w *replayWatch) followCalls(ctx context.Context, s *session, ids []string,
 // waited names destinations once.
 func waited(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
 
-// underWay names the destinations that have not tried a call yet.
-func underWay(call store.CallView, names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return call.States[name].Status != store.Pending })
+// soon is how far away an attempt may be that is waited for, and patient how many
+// of them.
+const (
+	soon    = time.Minute
+	patient = 8
+)
+
+// underWay names the destinations that have not tried a call yet, or go on with it
+// soon: the attempt met no error, but something that has to be awaited, such as a
+// CRM's search that lags.
+func underWay(call store.CallView, names []string, at time.Time) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		s := call.States[name]
+		goesOn := s.Status == store.Retrying && s.Problem == nil && s.Attempts <= patient && s.Next.Sub(at) < soon
+		return s.Status != store.Pending && !goesOn
+	})
 }
 
 // restingOf says why destinations do not take anything now.
