@@ -147,9 +147,10 @@ type Record struct {
 	// Links beyond the person, which every record is linked to.
 	Links []Relation
 	// Keep leaves a record that the mapping no longer yields in the CRM instead
-	// of archiving it.
-	Keep bool
-	Pos  Pos
+	// of archiving it; KeepEdited does so where a person has changed what callsync
+	// wrote.
+	Keep, KeepEdited bool
+	Pos              Pos
 }
 
 // A Relation asks for records related to the person, found by the connector

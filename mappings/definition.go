@@ -68,8 +68,9 @@ type blockRule struct {
 	forEach *program
 	fields  []fieldRule
 	links   []crm.Relation
-	keep    bool
-	pos     crm.Pos
+	// What becomes of a record that the mapping no longer yields; see [crm.Record].
+	keep, keepEdited bool
+	pos              crm.Pos
 }
 
 type routeRule struct {

@@ -79,7 +79,7 @@ func TestErrors(t *testing.T) {
 		{"route without consequence", head + "[[route]]\nwhen = \"true\"\n", `m.toml:4:3: a [[route]] has either mapping or skip`},
 		{"route to nowhere", head + "[[route]]\nwhen = \"true\"\nmapping = \"none.toml\"\n", `m.toml:6:11: the mapping it routes to cannot be read: there is no such file`},
 		{"association", record + "associate = [\"deals\"]\n[record.fields]\n", `m.toml:7:14: an association names an object and which of its records`},
-		{"on_removed", record + "on_removed = \"delete\"\n[record.fields]\n", "m.toml:7:14: `on_removed` must be archive or keep"},
+		{"on_removed", record + "on_removed = \"delete\"\n[record.fields]\n", "m.toml:7:14: `on_removed` must be archive, keep or keep_edited"},
 		{"property type", head + "[[property]]\nobject = \"c\"\nname = \"x\"\ntype = \"boolean\"\n", `m.toml:7:8: there is no property type "boolean"`},
 		{"region", "[options]\nregion = \"USA\"\n" + head, "m.toml:2:10: `region` must be a country of two letters"},
 		{"field of no object", head + "[contact.fields]\nx = { value = \"name\", object = \"Lead\" }\n", "m.toml:5:32: a field's `object` must be one that [contact] lists"},

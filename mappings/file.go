@@ -395,7 +395,7 @@ func (d *decoder) readBlock(n *node, keys map[string]bool) {
 		d.fail(n.pos, "record", "the [[record]] has no fields", "add a [record.fields] table below it")
 	}
 	if removed := n.get("on_removed"); removed != nil {
-		b.keep = d.readOnRemoved(removed)
+		b.keep, b.keepEdited = d.readOnRemoved(removed)
 	}
 	b.links = d.readAssociate(n.get("associate"))
 	d.def.blocks = append(d.def.blocks, b)
@@ -417,15 +417,17 @@ func (d *decoder) readForEach(n *node) (*program, types.Map) {
 	return p, callTypes(d.def.options, item)
 }
 
-func (d *decoder) readOnRemoved(n *node) (keep bool) {
+func (d *decoder) readOnRemoved(n *node) (keep, keepEdited bool) {
 	switch d.text(n, "on_removed") {
 	case "keep":
-		return true
+		return true, false
+	case "keep_edited":
+		return false, true
 	case "archive":
 	default:
-		d.failf(n, "", "`on_removed` must be archive or keep")
+		d.failf(n, "", "`on_removed` must be archive, keep or keep_edited")
 	}
-	return false
+	return false, false
 }
 
 func (d *decoder) readAssociate(n *node) []crm.Relation {

@@ -321,6 +321,6 @@ func (r *renderer) item(b blockRule, key string) ([]crm.Record, error) {
 	}
 	return []crm.Record{{
 		Key: key, Block: b.key, Object: b.object, Fields: fields,
-		Links: slices.Clone(b.links), Keep: b.keep, Pos: b.pos,
+		Links: slices.Clone(b.links), Keep: b.keep, KeepEdited: b.keepEdited, Pos: b.pos,
 	}}, nil
 }

@@ -156,6 +156,9 @@ func Outline(d *crm.Desired) string {
 		if r.Keep {
 			b.WriteString("  kept when no longer wanted\n")
 		}
+		if r.KeepEdited {
+			b.WriteString("  kept when no longer wanted, if a person has changed it\n")
+		}
 		outlineFields(&b, r.Fields)
 	}
 	for _, w := range d.Warnings {

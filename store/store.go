@@ -384,8 +384,10 @@ type Record struct {
 	// Retracted is true when callsync archived it because the call no longer
 	// yields it, or, while Gone is zero, was about to.
 	Retracted bool `json:"retracted,omitempty"`
-	// Keep leaves it in the CRM when the call no longer yields it.
-	Keep bool `json:"keep,omitempty"`
+	// Keep leaves it in the CRM when the call no longer yields it; KeepEdited does
+	// so where a person has changed what callsync wrote.
+	Keep       bool `json:"keep,omitempty"`
+	KeepEdited bool `json:"keepEdited,omitempty"`
 	// Replaced are the ids of deleted records in whose place this one was made.
 	Replaced []string `json:"replaced,omitempty"`
 }

@@ -82,6 +82,47 @@ func TestTasksAreKnownAgain(t *testing.T) {
 	}
 }
 
+// A task on which somebody worked stays when the call is corrected not to have it,
+// and is that task still when another correction has it again.
+func TestEditedTaskIsKept(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.keepEdited = true
+		w.correct("offer", "invite", "call")
+		offer := w.tasks()["offer"]
+		w.crm.edit(offer, "status", "done")
+		w.correct("call")
+		if got := w.tasks(); len(got) != 2 || got["offer"] != offer {
+			t.Errorf("the tasks are %v, want offer and call", got)
+		}
+		if warnings := strings.Join(w.state("c1").Warnings, ", "); !strings.Contains(warnings, "a person has changed it") {
+			t.Errorf("warnings %q", warnings)
+		}
+		w.crm.wrote()
+		w.resync(store.Request{}, "c1")
+		if got := w.changed(); got != "" {
+			t.Errorf("a resync wrote %s", got)
+		}
+		w.correct("call", "offer")
+		w.wantLive("tasks", 2)
+		w.wantProp(offer, "status", "done")
+		if w.tasks()["offer"] != offer {
+			t.Error("offer is another record now")
+		}
+	})
+}
+
+// It goes when the call turns out to have been somebody else's.
+func TestEditedTaskOfSomebodyElse(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.keepEdited = true
+		w.correct("offer")
+		w.crm.edit(w.tasks()["offer"], "status", "done")
+		w.deliver(call("c1", "phoneNumber", bob, "callResult", result("x")))
+		w.settle()
+		w.wantLive("tasks", 0)
+	})
+}
+
 // A task that somebody deleted does not take another with it.
 func TestDeletedTaskTakesNoOther(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -202,6 +202,9 @@ func planRetractions(want *crm.Desired, w store.Work) []RecordPlan {
 		}
 		rp := RecordPlan{Key: key, Block: row.Block, Object: row.Object, ID: row.ID, Op: crm.Archive}
 		rp.Note = "the corrected call no longer yields it"
+		if row.KeepEdited {
+			rp.Note += "; left in the CRM if a person has changed it"
+		}
 		if row.Keep || w.State.Revision == w.Call.Revision {
 			rp.Op, rp.Note = None, "no longer yielded by the mapping; left in the CRM"
 		}

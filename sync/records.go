@@ -90,7 +90,7 @@ func (r *round) jobs() []*job {
 			if !ok {
 				row = store.Record{Key: w.Key, Object: w.Object}
 			}
-			row.Block, row.Keep = w.Block, w.Keep
+			row.Block, row.Keep, row.KeepEdited = w.Block, w.Keep, w.KeepEdited
 			row = r.standing(it, w, row)
 			jobs = append(jobs, &job{item: it, want: w, row: row, op: None})
 		}
@@ -172,7 +172,7 @@ func (r *round) reviewDeleted(ctx context.Context, jobs []*job) error {
 // startAnew forgets the record that stood in the CRM, of one that is wanted again.
 func (j *job) startAnew() {
 	replaced := append(slices.Clip(j.row.Replaced), j.row.ID)
-	j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Item: j.row.Item, Object: j.want.Object, Keep: j.row.Keep, Replaced: replaced}
+	j.row = store.Record{Key: j.row.Key, Block: j.row.Block, Item: j.row.Item, Object: j.want.Object, Keep: j.row.Keep, KeepEdited: j.row.KeepEdited, Replaced: replaced}
 }
 
 // decideOps says what kind of change each record needs.
@@ -210,7 +210,7 @@ func (r *round) retraction(j *job) crm.Op {
 		return None
 	case j.row.Retracted: // begun, and without an answer
 	case j.row.Keep || j.item.state.Revision == j.item.work.Call.Revision:
-		j.item.warn(j.row.Key + " is no longer yielded by the mapping; left in the CRM")
+		j.stays("mapping")
 		return None
 	}
 	return crm.Archive
@@ -293,6 +293,22 @@ func (r *round) aliases(ctx context.Context, jobs []*job) (store.People, error) 
 	return people, nil
 }
 
+// protected lists the properties by which a person's work in a record shows that is
+// to be kept because of it. A call that was somebody else's leaves nothing there.
+func (j *job) protected() []string {
+	was := func(l crm.Ref) bool { return slices.Contains(j.item.former(), l) }
+	if !j.row.KeepEdited || j.item.parted || slices.ContainsFunc(j.row.Links, was) {
+		return nil
+	}
+	return writtenNames(j.row.Properties)
+}
+
+// stays leaves a record in the CRM that the call no longer yields.
+func (j *job) stays(why string) {
+	j.op = None
+	j.item.warn(j.row.Key + " is no longer yielded by the " + why + "; left in the CRM")
+}
+
 // recordReading lists what has to be read to decide. A lookup the CRM does not
 // know decides itself.
 func (r *round) recordReading(jobs []*job, resolved map[crm.Value]string) reading {
@@ -307,7 +323,7 @@ func (r *round) recordReading(jobs []*job, resolved map[crm.Value]string) readin
 			}
 		}
 		if j.op == crm.Archive && !j.row.Retracted { // somebody may have deleted it before
-			q.want(j.row.Ref(), nil)
+			q.want(j.row.Ref(), j.protected())
 		}
 	}
 	return q
@@ -336,6 +352,10 @@ func (r *round) recordChanges(jobs []*job, present map[crm.Ref]crm.Snapshot, res
 		if j.op == crm.Archive && snap.Gone {
 			j.row.Gone = r.now
 			r.setRecord(j.item, j.row)
+			continue
+		}
+		if j.op == crm.Archive && len(j.protected()) > 0 && !j.row.Retracted && len(editedNames(j.row.Properties, snap.Properties)) > 0 {
+			j.stays("corrected call, and a person has changed it")
 			continue
 		}
 		j.present = snap.Properties

@@ -41,6 +41,8 @@ type world struct {
 	// bare leaves everything but the call activity out, idLater tries a known id
 	// after the email.
 	bare, idLater bool
+	// keepEdited is the on_removed of tasks.
+	keepEdited bool
 }
 
 // brittle is a journal whose process can be made to die: from then on nothing
@@ -282,7 +284,7 @@ func (m rules) Render(c *julian.Call, received time.Time) (*crm.Desired, error) 
 			continue
 		}
 		d.Records = append(d.Records, crm.Record{
-			Key: fmt.Sprintf("%s#action/%d", c.CallID, i), Block: "action", Item: i + 1, Object: "tasks",
+			Key: fmt.Sprintf("%s#action/%d", c.CallID, i), Block: "action", Item: i + 1, Object: "tasks", KeepEdited: m.w.keepEdited,
 			Fields: []crm.Field{
 				{Name: "subject", Value: crm.Str(a.Description), Write: crm.Always, OfItem: true},
 				{Name: "due", Value: crm.Str("tomorrow"), Write: crm.Always},
