@@ -195,9 +195,12 @@ type Plans struct {
 
 // PlanTotals sums plans up.
 type PlanTotals struct {
-	Calls   int            `json:"calls"`
-	Writing int            `json:"writing"` // plans by which something would be sent
-	Records map[crm.Op]int `json:"records"` // people included, by what would become of them
+	Calls int `json:"calls"`
+	// Destinations is at how many destinations each call was planned. What is counted
+	// below is plans: calls at a destination.
+	Destinations int            `json:"destinations,omitempty"`
+	Writing      int            `json:"writing"` // plans by which something would be sent
+	Records      map[crm.Op]int `json:"records"` // people included, by what would become of them
 	// Objects is Records by object type; "person" stands for people whose type
 	// shows only when they are looked up.
 	Objects map[string]map[crm.Op]int `json:"objects"`
@@ -230,9 +233,12 @@ type Resynced struct {
 	Daemon    bool           `json:"daemon"`              // false: they wait for a daemon to start
 	// Expired counts calls left out because their bodies have expired: they cannot
 	// be written again.
-	Expired int     `json:"expired,omitempty"`
-	Unread  *Unread `json:"unread,omitempty"` // left out, too
-	Plan    *Plans  `json:"plan,omitempty"`   // of a dry run
+	Expired int `json:"expired,omitempty"`
+	// Undone counts calls left out of a bulk resync because a person took them back
+	// from a destination: a resync by id writes them again.
+	Undone int     `json:"undone,omitempty"`
+	Unread *Unread `json:"unread,omitempty"` // left out, too
+	Plan   *Plans  `json:"plan,omitempty"`   // of a dry run
 }
 
 // A PauseRequest says why.

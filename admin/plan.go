@@ -115,6 +115,7 @@ func (s *Server) planPayload(ctx context.Context, destinations []Destination, bo
 		return nil, err
 	}
 	totals := newTally(1)
+	totals.t.Destinations = len(destinations)
 	for _, d := range destinations {
 		w := now
 		w.Destination = d.Name
@@ -158,7 +159,8 @@ func Incoming(body []byte, now time.Time) (store.Work, error) {
 // planCalls plans calls in the journal and adds them to totals. adjust, if not nil,
 // changes the work before it is planned.
 func (s *Server) planCalls(ctx context.Context, destinations []Destination, sel Selection, totals *tally, adjust func(*store.Work)) (*Plans, error) {
-	unread, err := s.eachChunk(ctx, sel, func(ids []string) error {
+	totals.t.Destinations = len(destinations)
+	unread, err := s.eachChunk(ctx, sel, func(ids []string, _ []store.CallView) error {
 		totals.t.Calls += len(ids)
 		for _, d := range destinations {
 			plans, err := s.planChunk(ctx, d, ids, adjust)
@@ -219,13 +221,13 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	if len(req.IDs) > 0 {
 		ask.Lane, ask.Redo = store.Live, true
 	}
-	answer.Unread, err = s.eachChunk(r.Context(), req.Selection, func(ids []string) error {
+	answer.Unread, err = s.eachChunk(r.Context(), req.Selection, func(ids []string, calls []store.CallView) error {
 		answer.Calls += len(ids)
-		expired := 0
+		expired, undone := 0, map[string]bool{}
 		for _, d := range destinations {
-			wanted := ids
+			wanted := standing(ids, calls, d.Name, undone)
 			if req.Changed {
-				if wanted, err = s.changed(r.Context(), d, ids); err != nil {
+				if wanted, err = s.changed(r.Context(), d, wanted); err != nil {
 					return err
 				}
 			}
@@ -241,6 +243,7 @@ func (s *Server) resync(r *http.Request) (any, error) {
 			expired = max(expired, len(wanted)-asked)
 		}
 		answer.Expired += expired
+		answer.Undone += len(undone)
 		return nil
 	})
 	if err != nil {
@@ -248,6 +251,21 @@ func (s *Server) resync(r *http.Request) (any, error) {
 	}
 	s.Logger.Info("resync requested", "calls", answer.Calls, "force", req.Force, "recreate", req.Recreate)
 	return answer, nil
+}
+
+// standing leaves out the calls that a person took back from a destination, and adds
+// them to undone. Of calls that were asked for by id nothing is known, or left out.
+func standing(ids []string, calls []store.CallView, destination string, undone map[string]bool) []string {
+	out := map[string]bool{}
+	for _, c := range calls {
+		if s := c.States[destination]; !s.Undone.IsZero() && !s.Redo {
+			out[c.ID], undone[c.ID] = true, true
+		}
+	}
+	if len(out) == 0 {
+		return ids
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return out[id] })
 }
 
 // changed leaves out the calls for which nothing would be sent, or nothing but what
@@ -290,16 +308,17 @@ func (s *Server) known(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// eachChunk hands the ids of the selected calls to f, a chunk at a time. An id
+// eachChunk hands the ids of the selected calls to f, a chunk at a time, and unless
+// they were asked for by id with where they stood when they were listed. An id
 // that was asked for and is not in the journal, or cannot be read, is an error before
 // anything is done. Others that cannot be read are left out and returned.
-func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []string) error) (unread *Unread, err error) {
+func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []string, calls []store.CallView) error) (unread *Unread, err error) {
 	if len(sel.IDs) > 0 {
 		if err := s.known(ctx, sel.IDs); err != nil {
 			return nil, err
 		}
 		for ids := range slices.Chunk(sel.IDs, chunk) {
-			if err := f(ids); err != nil {
+			if err := f(ids, nil); err != nil {
 				return nil, err
 			}
 		}
@@ -313,17 +332,17 @@ func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []stri
 		}
 		p.Of = stats.Calls
 	}
-	ids := make([]string, 0, chunk)
+	ids, calls := make([]string, 0, chunk), make([]store.CallView, 0, chunk)
 	flush := func() error {
 		if err := ctx.Err(); err != nil { // given up: no further chunk is begun
 			return err
 		}
-		if err := f(ids); err != nil {
+		if err := f(ids, calls); err != nil {
 			return err
 		}
 		p.Calls += len(ids)
 		tell(ctx, p)
-		ids = ids[:0]
+		ids, calls = ids[:0], calls[:0]
 		return nil
 	}
 	for c, err := range s.Journal.Calls(ctx, sel.filter()) {
@@ -334,6 +353,7 @@ func (s *Server) eachChunk(ctx context.Context, sel Selection, f func(ids []stri
 			unread = unread.call(c)
 			continue
 		}
+		calls = append(calls, c)
 		if ids = append(ids, c.ID); len(ids) == chunk {
 			if err := flush(); err != nil {
 				return unread, err

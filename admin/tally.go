@@ -169,6 +169,7 @@ func (t *tally) plans() *Plans { return &Plans{Totals: t.t, Plans: t.kept} }
 // Sum sums plans up as the API does, for plans made without it.
 func Sum(plans []sync.CallPlan) Plans {
 	t := newTally(len(plans))
+	t.t.Destinations = 1
 	t.add(plans, true)
 	return *t.plans()
 }

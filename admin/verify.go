@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callsync/callsync/store"
 	"github.com/callsync/callsync/sync"
 )
 
@@ -79,7 +80,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) verifyTo(ctx context.Context, destinations []Destination, req VerifyRequest, found func(*sync.Drift) error) (*Verified, error) {
 	t := &Verified{Drifts: map[sync.DriftKind]int{}}
-	unread, err := s.eachChunk(ctx, req.Selection, func(ids []string) error {
+	unread, err := s.eachChunk(ctx, req.Selection, func(ids []string, _ []store.CallView) error {
 		t.Calls += len(ids)
 		for page := range slices.Chunk(ids, verifyPage) {
 			for _, d := range destinations {

@@ -20,7 +20,7 @@ func (r *renderer) unusable(rule matchRule, v crm.Value) string {
 	}
 	switch {
 	case rule.kind == crm.MatchPhone && r.run.region == "" && national(text):
-		where := "the destination's [options] in config.toml"
+		where := "the destination's [options] in config.toml, restart callsync"
 		if _, declared := r.def.options["region"]; !declared {
 			where = "[options] of the mapping"
 		}

@@ -29,6 +29,10 @@ func (l *Loop) PlanLive(ctx context.Context, works []store.Work) ([]CallPlan, er
 	return plans, nil
 }
 
+// Expired reports whether nothing can be said of a call, since the journal no longer
+// has its body.
+func (p CallPlan) Expired() bool { return p.Reason == whyExpired }
+
 // maxForesight is how often a plan is begun anew at most.
 const maxForesight = 4
 

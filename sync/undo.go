@@ -56,6 +56,9 @@ const whyUndone = "undone by a person; `callsync resync` with the call's id writ
 // whyUndoneFinally is whyUndone of a call whose body has expired.
 const whyUndoneFinally = "undone by a person; its body has expired, and only a correction brings another"
 
+// SaysUndone reports whether a state's reason is that a person took the call back.
+func SaysUndone(reason string) bool { return strings.HasPrefix(reason, "undone ") }
+
 func whyOut(c store.Call) string {
 	if c.HasBody() {
 		return whyUndone

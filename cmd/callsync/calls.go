@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/sync"
 )
 
 // selection is the flags by which commands pick calls.
@@ -126,8 +128,9 @@ func printCauses(p *printer, answer admin.Calls, status store.Status) {
 	case len(answer.Causes) == 0:
 	case status == store.Failed:
 		p.f("\nOnce the cause is mended, `callsync resync --state failed` sends them again.\n")
+	case status == store.Skipped && !slices.ContainsFunc(answer.Causes, func(c admin.Cause) bool { return !sync.SaysUndone(c.Text) }):
 	case status == store.Skipped:
-		p.f("\nA call that was skipped is in the journal and not in the CRM. When what keeps it out is changed, `callsync resync --changed` brings it there.\n")
+		p.f("\nA call that was skipped is in the journal and not in the CRM. When what keeps it out is changed, `callsync resync --changed` brings it there, unless it was undone.\n")
 	}
 }
 

@@ -24,8 +24,12 @@ func printHistory(p *printer, plans admin.Plans, examples int) {
 	for _, plan := range chosen {
 		printExample(p, plan)
 	}
+	others := "other call"
+	if plans.Totals.Destinations > 1 {
+		others = "other sync"
+	}
 	if left := plans.Totals.Writing - len(chosen); left > 0 {
-		p.f("… and %s; --examples shows more of them, `callsync plan CALL_ID` all of one\n", count(left, "other call"))
+		p.f("… and %s; --examples shows more of them, `callsync plan CALL_ID` all of one\n", count(left, others))
 	}
 }
 
@@ -86,7 +90,14 @@ func printExample(p *printer, plan sync.CallPlan) {
 }
 
 func printTotals(p *printer, t admin.PlanTotals) {
-	p.f("%s, %s; records: %s\n", count(t.Calls, "call"), writing(t.Writing), opsText(t.Records))
+	unit := "call"
+	if t.Destinations < 2 {
+		p.f("%s, ", count(t.Calls, unit))
+	} else {
+		unit = "sync"
+		p.f("%s at %d destinations, %s: ", count(t.Calls, "call"), t.Destinations, count(t.Calls*t.Destinations, unit))
+	}
+	p.f("%s; records: %s\n", writing(t.Writing), opsText(t.Records))
 	objects := newTable()
 	objects.indent = "  "
 	for _, name := range slices.Sorted(maps.Keys(t.Objects)) {
@@ -94,14 +105,14 @@ func printTotals(p *printer, t admin.PlanTotals) {
 	}
 	objects.print(p)
 	if n := t.Statuses[string(store.Failed)]; n > 0 {
-		p.f("%s\n", styled{fmt.Sprintf("the mapping fails for %s", count(n, "call")), red})
+		p.f("%s\n", styled{fmt.Sprintf("the mapping fails for %s", count(n, unit)), red})
 	}
 	if t.Tried > 0 {
-		p.f("%s failed before and left as they are, since neither they nor the mapping have changed; `callsync resync --state failed` tries again\n", count(t.Tried, "call"))
+		p.f("%s failed before and left as they are, since neither they nor the mapping have changed; `callsync resync --state failed` tries again\n", count(t.Tried, unit))
 	}
 	for _, s := range []store.Status{store.Skipped, store.Waiting} {
 		if n := t.Statuses[string(s)]; n > 0 {
-			p.f("%s %s\n", count(n, "call"), forecast(s).text)
+			p.f("%s %s\n", count(n, unit), forecast(s).text)
 		}
 	}
 	if len(t.Properties) > 0 {

@@ -238,8 +238,13 @@ func printPlans(p *printer, asJSON bool, plans admin.Plans) error {
 }
 
 func printPlan(p *printer, plan sync.CallPlan) {
-	p.f("%s to %s: %s", styled{plan.CallID, bold}, plan.Destination, forecast(plan.Status))
-	if !plan.Writes() {
+	p.f("%s to %s: ", styled{plan.CallID, bold}, plan.Destination)
+	if plan.Expired() {
+		p.f("%s, stays %s", styled{"cannot be planned", yellow}, string(plan.Status))
+	} else {
+		p.f("%s", forecast(plan.Status))
+	}
+	if !plan.Writes() && !plan.Expired() {
 		p.f(", nothing to write")
 	}
 	if plan.Mapping != "" { // "" where none can be used

@@ -24,23 +24,22 @@ func printRefused(p *printer, s admin.Status) {
 
 // missText describes requests that never reached the webhook.
 func missText(m admin.Misses) string {
-	text := count(m.Requests, "request")
+	text, which := count(m.Requests, "request"), ", the last "
+	if m.Keyed == m.Requests {
+		text += " with an accepted key"
+	} else if m.Keyed > 0 {
+		text += fmt.Sprintf(", %d of them with an accepted key,", m.Keyed)
+		which = ", the last such "
+	}
 	switch m.Status {
 	case http.StatusNotFound:
 		text += " came to a path that is not the webhook's"
 	case http.StatusMethodNotAllowed:
-		text += " to the webhook " + oneOrMany(m.Requests, "was no POST", "were no POSTs")
+		text += " came to the webhook, but not as " + oneOrMany(m.Requests, "a POST", "POSTs")
 	case http.StatusRequestHeaderFieldsTooLarge:
 		text += " had too large a header"
 	default:
 		text += fmt.Sprintf(" answered %d", m.Status)
-	}
-	which := ", the last "
-	if m.Keyed == m.Requests {
-		text += " with an accepted key"
-	} else if m.Keyed > 0 {
-		text += fmt.Sprintf(", %d with an accepted key", m.Keyed)
-		which = ", the last such "
 	}
 	if m.Requests == 1 {
 		which = ", "

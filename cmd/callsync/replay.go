@@ -26,7 +26,9 @@ type replayWatch struct {
 	g      *progress
 	before map[string]admin.DestinationStatus
 	failed bool // every failed call was asked for
-	most   int  // the most calls that were left at any time
+	whole  bool // every call of a destination was
+	stale  []string
+	most   int // the most calls that were left at any time
 	// patience is how long it waits before it says for what, once; where there is a
 	// bar, that says it.
 	patience time.Duration
@@ -67,7 +69,7 @@ func (w *replayWatch) wait(ctx context.Context, what string) {
 // begin notes how things are before anything is asked for.
 func (w *replayWatch) begin(ctx context.Context) error {
 	s, err := w.ask(ctx)
-	w.before = byName(s)
+	w.before, w.stale = byName(s), s.Stale
 	return err
 }
 
@@ -243,6 +245,21 @@ func (w *replayWatch) leave(names []string) error {
 	return nil
 }
 
+// whereAll says where all calls of a destination stand, but for those that failed or
+// are tried again.
+func whereAll(calls map[store.Status]int64) string {
+	var parts []string
+	for _, s := range []store.Status{store.Synced, store.Waiting, store.Skipped} {
+		if n := calls[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(parts, ", ")
+}
+
 // sum says how it ended. What was not asked for is told by the count before,
 // which live calls change as well.
 func (w *replayWatch) sum(requested map[string]int, now map[string]admin.DestinationStatus) error {
@@ -253,6 +270,9 @@ func (w *replayWatch) sum(requested map[string]int, now map[string]admin.Destina
 		}
 		was, is := w.before[name].Calls, now[name].Calls
 		w.a.out.f("%s: done", name)
+		if w.whole {
+			w.a.out.f("%s", whereAll(is))
+		}
 		if n := is[store.Retrying] - was[store.Retrying]; n > 0 {
 			w.a.out.f("; %s tried again later", count(n, "call"))
 		}

@@ -38,7 +38,7 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	watch := replayWatch{a: a, ask: s.Status, g: newProgress(a.err), patience: unnoticed, failed: c.All || c.State == string(store.Failed)}
+	watch := replayWatch{a: a, ask: s.Status, g: newProgress(a.err), patience: unnoticed, whole: c.All && !c.Changed && c.selection.onlyDestination(), failed: c.All || c.State == string(store.Failed)}
 	if err := watch.begin(ctx); err != nil {
 		return err
 	}
@@ -65,6 +65,9 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		return printPlans(a.out, false, *answer.Plan)
 	case answer.Plan != nil:
 		printHistory(a.out, *answer.Plan, c.Examples)
+		if c.Changed && answer.Plan.Totals.Writing == 0 {
+			printStale(a.err, watch.stale)
+		}
 		return failed
 	}
 	total := 0
@@ -73,6 +76,12 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 			a.out.f("%s: %s to sync again\n", name, count(n, "call"))
 			total += n
 		}
+	}
+	if c.Changed && total == 0 {
+		printStale(a.err, watch.stale)
+	}
+	if answer.Undone > 0 {
+		a.err.f("left out: %s that a person had taken back with `callsync undo`; `callsync resync CALL_ID` writes one again\n", count(answer.Undone, "call"))
 	}
 	if answer.Expired > 0 {
 		a.err.f("left out: %s, of which [retention] has dropped the payload: only a corrected delivery can be written again\n", count(answer.Expired, "call"))
@@ -91,4 +100,12 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		failed = cmp.Or(watch.follow(ctx, answer.Requested), failed)
 	}
 	return failed
+}
+
+// printStale says that nothing may have changed because the daemon has not taken the
+// change up.
+func printStale(p *printer, tables []string) {
+	if len(tables) > 0 {
+		p.f("the daemon runs with other settings than the file has, in %s: restart it, or `callsync reload` what can be reloaded, and do this again\n", most(tables, 5))
+	}
 }
