@@ -245,11 +245,63 @@ func (l *Loop) refused(ctx context.Context) error {
 	return err
 }
 
+// unfit reports whether err takes a person: the account may not be used, or is not
+// set up. It is known before anything is to be written.
+func unfit(err error) bool {
+	kind := crm.KindOf(err)
+	return kind == crm.OtherAccount || kind == crm.NotReady
+}
+
+// fit asks the destination whether it is ready, and its account may be used. Nothing
+// is learnt of it.
+func (l *Loop) fit(ctx context.Context) error {
+	err := l.destination.Ready(ctx)
+	if err == nil && l.guard != nil {
+		err = l.guard.Admit(ctx, l.destination.Status().Account, nil)
+	}
+	return err
+}
+
+// Ask has the destination asked whether it is ready, although nothing is due.
+func (l *Loop) Ask() {
+	l.asking.Store(true)
+	l.wakeUp()
+}
+
+// lookAgain asks the destination if somebody wants that, or if it was unfit: nothing
+// being due, nobody else finds out that it is not, or no longer.
+func (l *Loop) lookAgain(ctx context.Context) error {
+	l.mu.Lock()
+	now := l.health
+	l.mu.Unlock()
+	was := now.Phase == Blocked && (now.Kind == crm.OtherAccount || now.Kind == crm.NotReady)
+	if !l.asking.Swap(false) && !was {
+		return nil
+	}
+	err := l.fit(ctx)
+	switch {
+	case isJournal(err):
+		return err
+	case unfit(err):
+		l.trouble(err)
+	case err == nil && was:
+		l.mu.Lock()
+		l.trips = 0
+		l.mu.Unlock()
+		l.enter(Health{Phase: Running})
+	case was: // it does not answer; what was known of it stands
+		now.Until = l.now().Add(maxBlock)
+		l.enter(now)
+	}
+	return nil
+}
+
 // Greeted takes up what came of asking the destination at the start whether it is
-// ready, err: an account that may not be used shows before the first call is due. A
-// journal from before accounts were noted learns the one that it is used with.
+// ready, err: an account that may not be used, or is not set up, shows before the
+// first call is due. A journal from before accounts were noted learns the one that it
+// is used with.
 func (l *Loop) Greeted(ctx context.Context, err error) error {
-	if crm.KindOf(err) == crm.OtherAccount {
+	if unfit(err) {
 		l.trouble(err)
 		return nil
 	}

@@ -416,3 +416,66 @@ func TestFactsAreAnAccounts(t *testing.T) {
 		fact(second.guard, "")
 	})
 }
+
+// A CRM that is not set up says so before there is anything to write, after an unpause
+// as well, and goes on by itself once it is.
+func TestWhatIsNotSetUpShows(t *testing.T) {
+	inWorld(t, func(w *world) {
+		missing := &crm.Error{Kind: crm.NotReady, Op: "ready", Message: "no keys", Hint: "run `callsync setup`"}
+		blocked := func(want bool) {
+			t.Helper()
+			time.Sleep(time.Second)
+			if h := w.loop.Health(); want != (h.Phase == callsync.Blocked && h.Kind == crm.NotReady && h.Hint == missing.Hint) {
+				t.Errorf("health %+v; not set up: %v", h, want)
+			}
+		}
+		set := func(err error) {
+			w.crm.mu.Lock()
+			defer w.crm.mu.Unlock()
+			w.crm.ready = err
+		}
+		fresh := newAccountCRM("4242")
+		fresh.ready = missing
+		w.in(fresh)
+		blocked(true)
+		w.wantAccount("")
+		if err := w.loop.Unpause(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		blocked(true)
+		time.Sleep(time.Hour)
+		blocked(true)
+		set(nil)
+		time.Sleep(2 * time.Minute)
+		blocked(false)
+		w.wantAccount("") // nothing is written yet
+
+		set(missing) // somebody took them away, and reloads
+		w.loop.Ask()
+		blocked(true)
+		set(nil)
+		if err := w.loop.Unpause(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		blocked(false)
+
+		set(missing)
+		if err := w.loop.Pause(w.t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.loop.Unpause(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		blocked(true)
+		set(&crm.Error{Kind: crm.Transient, Op: "ready", Status: 502}) // it does not answer
+		time.Sleep(time.Hour)
+		blocked(true)
+		set(nil)
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+		time.Sleep(5 * time.Minute)
+		w.wantStatus("c1", store.Synced)
+		if h := w.loop.Health(); h.Phase != callsync.Running {
+			t.Errorf("health %+v", h)
+		}
+	})
+}

@@ -62,8 +62,8 @@ func (l *Loop) setPause(p *pause) {
 }
 
 // Unpause lets the loop go on. It also ends the waiting of a blocked or broken
-// destination: somebody mended it. One whose account may not be used is asked first
-// whether it still is that account.
+// destination: somebody mended it. A running one is asked first whether its account
+// may be used and is set up.
 func (l *Loop) Unpause(ctx context.Context) error {
 	if err := l.journal.Set(ctx, l.pauseName(), ""); err != nil {
 		return err
@@ -73,10 +73,12 @@ func (l *Loop) Unpause(ctx context.Context) error {
 	other := l.health.Phase == Blocked && l.health.Kind == crm.OtherAccount
 	l.mu.Unlock()
 	var err error
-	if other {
-		err = l.refused(ctx)
+	if other || l.running.Load() {
+		ask, cancel := context.WithTimeout(ctx, askFor)
+		err = l.fit(ask)
+		cancel()
 	}
-	if err != nil {
+	if unfit(err) {
 		l.trouble(err)
 	} else {
 		l.enter(Health{Phase: Running})
@@ -84,6 +86,9 @@ func (l *Loop) Unpause(ctx context.Context) error {
 	l.setPause(nil)
 	return nil
 }
+
+// askFor is how long somebody who unpauses a destination waits for its answer.
+const askFor = 10 * time.Second
 
 func pausedHealth(p pause) Health {
 	reason := p.Reason

@@ -87,6 +87,7 @@ type Loop struct {
 	busy        chan struct{} // holds a token while the CRM is being written to
 	running     atomic.Bool
 	came        atomic.Pointer[time.Time] // when Run last came round
+	asking      atomic.Bool               // somebody wants the destination asked; see [Loop.Ask]
 
 	mu     sync.Mutex
 	health Health
@@ -200,6 +201,9 @@ func (l *Loop) turn(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if len(ids) == 0 {
+		if err := l.lookAgain(ctx); err != nil {
+			return 0, err
+		}
 		return l.untilDue(ctx)
 	}
 	err = l.destination.Ready(ctx)

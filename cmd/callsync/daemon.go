@@ -231,16 +231,16 @@ func (d *destination) greet(ctx context.Context, log *slog.Logger) {
 		log.Error("the mapping file cannot be used; the last good version is in force", "error", problem)
 	}
 	err := d.crm.Ready(ctx)
+	if crm.KindOf(err) == crm.NotReady && d.AutoSetup {
+		return // it is set up with the first call
+	}
 	if err := d.loop.Greeted(ctx, err); err != nil && ctx.Err() == nil {
 		log.Error("the account could not be compared with the journal's; it is before a call is synced", "error", err)
 	}
 	switch {
 	case err == nil:
 		log.Info("the CRM is ready")
-	case ctx.Err() != nil, crm.KindOf(err) == crm.OtherAccount: // which the loop has logged
-	case crm.KindOf(err) == crm.NotReady && d.AutoSetup:
-	case crm.KindOf(err) == crm.NotReady:
-		log.Warn("the CRM lacks callsync's key properties: calls are journalled and wait until `callsync setup` has been run", "error", err)
+	case ctx.Err() != nil, crm.KindOf(err) == crm.OtherAccount, crm.KindOf(err) == crm.NotReady: // which the loop has logged
 	default:
 		log.Warn("the CRM does not answer as it should; calls are journalled and wait", "error", err, "hint", hintOf(err))
 	}

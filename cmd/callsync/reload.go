@@ -78,6 +78,9 @@ func (d *daemon) Reload(log *slog.Logger) (admin.Reloaded, error) {
 		changed.Applied = append(changed.Applied, "[alerts]")
 	}
 	d.reloadMappings(&changed)
+	for _, dest := range d.parts.destinations {
+		dest.loop.Ask()
+	}
 	log.Info("configuration reloaded", "applied", strings.Join(changed.Applied, ", "), "needsRestart", strings.Join(changed.Restart, ", "))
 	return changed, nil
 }
