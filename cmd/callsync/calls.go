@@ -108,12 +108,13 @@ func printCauses(p *printer, answer admin.Calls, status store.Status) {
 		if status == store.Skipped || status == store.Waiting {
 			colour = yellow
 		}
-		p.f("\n%s at %s: %s\n", count(c.Calls, "call"), styled{c.Destination, bold}, styled{c.Text, colour})
+		p.f("\n")
+		p.wrap(count(c.Calls, "call")+" at "+c.Destination+": ", styled{c.Text, colour})
 		if c.Place != "" {
 			p.f("  %s\n", placeText(c.Property, c.Place))
 		}
 		if c.Hint != "" {
-			p.f("  %s\n", c.Hint)
+			p.wrap("  ", styled{c.Hint, plain})
 		}
 		p.f("  %s", strings.Join(c.Examples, ", "))
 		if more := c.Calls - len(c.Examples); more > 0 {
@@ -122,15 +123,18 @@ func printCauses(p *printer, answer admin.Calls, status store.Status) {
 		p.f("\n")
 	}
 	if answer.Partial {
-		p.f("\nThere are older calls, which were not looked at: --since and --until choose which.\n")
+		p.f("\n")
+		p.wrap("", styled{"There are older calls, which were not looked at: --since and --until choose which.", plain})
 	}
 	switch {
 	case len(answer.Causes) == 0:
 	case status == store.Failed:
-		p.f("\nOnce the cause is mended, `callsync resync --state failed` sends them again.\n")
+		p.f("\n")
+		p.wrap("", styled{"Once the cause is mended, `callsync resync --state failed` sends them again.", plain})
 	case status == store.Skipped && !slices.ContainsFunc(answer.Causes, func(c admin.Cause) bool { return !sync.SaysUndone(c.Text) }):
 	case status == store.Skipped:
-		p.f("\nA call that was skipped is in the journal and not in the CRM. When what keeps it out is changed, `callsync resync --changed` brings it there, unless it was undone.\n")
+		p.f("\n")
+		p.wrap("", styled{"A call that was skipped is in the journal and not in the CRM. When what keeps it out is changed, `callsync resync --changed` brings it there, unless it was undone.", plain})
 	}
 }
 
@@ -200,7 +204,7 @@ func (c *deliveriesCmd) Run(ctx context.Context, a *app) error {
 func deliveryTable(deliveries []store.Delivery) *table {
 	t := newTable("#", "received", "verdict", "http", "size", "call", "from", "reason")
 	t.right[0], t.right[4] = true, true
-	t.dispensable = []int{6, 4, 3, 7}
+	t.dispensable, t.empty, t.wraps = []int{6, 4, 3, 7}, []int{5}, 7
 	// The time can do without its seconds.
 	t.least = map[int]int{0: whole, 1: len("2006-01-02 15:04…") - len("…") + 1, 2: whole, 5: whole, 7: 20}
 	for _, d := range deliveries {

@@ -252,7 +252,7 @@ func printPlan(p *printer, plan sync.CallPlan) {
 	}
 	p.f("\n")
 	if plan.Reason != "" {
-		p.f("  %s\n", plan.Reason)
+		p.wrap("  ", styled{plan.Reason, plain})
 	}
 	if plan.Tried {
 		p.f("  %s\n", styled{"its last attempt failed, at the same revision and by the same mapping; a resync tries again", yellow})

@@ -213,7 +213,7 @@ func printOutcome(p *printer, call store.CallView, names []string) (err error) {
 		}
 		p.f("\n")
 		if state.Reason != "" {
-			p.f("  %s\n", state.Reason)
+			p.wrap("  ", styled{state.Reason, plain})
 		}
 		if state.Problem != nil {
 			printProblem(p, state.Problem)

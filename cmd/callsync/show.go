@@ -91,7 +91,7 @@ func printCall(p *printer, d admin.CallDetail) {
 		p.f("  %s %s\n", styled{"warning:", yellow}, w.String())
 	}
 	if !d.HasBody() {
-		p.f("  %s\n", styled{expiredText, yellow})
+		p.wrap("  ", styled{expiredText, yellow})
 	}
 	for _, text := range d.Damaged {
 		p.f("  %s %s\n", styled{"damaged:", red}, text)
@@ -139,7 +139,7 @@ func printCallAt(p *printer, d admin.CallDetail, c admin.CallAt) {
 	}
 	p.f("\n")
 	if c.Reason != "" {
-		p.f("  %s\n", c.Reason)
+		p.wrap("  ", styled{c.Reason, plain})
 	}
 	if c.Attempts > 0 {
 		p.f("  %s without success\n", count(c.Attempts, "attempt"))
@@ -158,6 +158,7 @@ func printCallAt(p *printer, d admin.CallDetail, c admin.CallAt) {
 	}
 	if c.Person != nil {
 		printPerson(p, c.Person)
+		printApplied(p, brought(c.Contact, d.ID))
 	}
 	for _, r := range c.Records {
 		printRecord(p, r)
@@ -173,7 +174,7 @@ func printHold(p *printer, h *admin.Hold) {
 	p.f("\n")
 	for _, text := range []string{h.Reason, h.Hint} {
 		if text != "" {
-			p.f("    %s\n", text)
+			p.wrap("    ", styled{text, plain})
 		}
 	}
 	if h.Phase != "" && !h.Until.IsZero() {
@@ -191,7 +192,7 @@ func printProblem(p *printer, e *store.Problem) {
 		p.f("    %s\n", placeText(e.Property, e.Place))
 	}
 	if e.Hint != "" {
-		p.f("    %s\n", e.Hint)
+		p.wrap("    ", styled{e.Hint, plain})
 	}
 	if e.RequestID != "" {
 		p.f("    the CRM's request id: %s\n", e.RequestID)
@@ -238,13 +239,7 @@ func printRecord(p *printer, r store.Record) {
 	default:
 		p.f("%s/%s\n", r.Object, r.ID)
 	}
-	t := newTable()
-	t.indent = "    "
-	for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
-		note, text := standing(r.Properties[name])
-		t.row(name, styled{note, yellow}, text)
-	}
-	t.print(p)
+	printApplied(p, r.Properties)
 	if len(r.Links) > 0 {
 		links := make([]string, len(r.Links))
 		for i, l := range r.Links {
@@ -252,6 +247,27 @@ func printRecord(p *printer, r store.Record) {
 		}
 		p.f("    linked to %s\n", strings.Join(links, ", "))
 	}
+}
+
+// brought are the properties of a contact that stand as one call has them.
+func brought(contact map[string]store.Applied, callID string) map[string]store.Applied {
+	own := map[string]store.Applied{}
+	for name, a := range contact {
+		if a.Call == callID {
+			own[name] = a
+		}
+	}
+	return own
+}
+
+func printApplied(p *printer, properties map[string]store.Applied) {
+	t := newTable()
+	t.indent = "    "
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		note, text := standing(properties[name])
+		t.row(name, styled{note, yellow}, text)
+	}
+	t.print(p)
 }
 
 // standing says what a property holds because of callsync, or would hold and why it

@@ -22,6 +22,11 @@ type table struct {
 	// ids, which are there to be copied, not at all.
 	least  map[int]int
 	indent string
+	// empty are columns that are left out, too, if they say nothing.
+	empty []int
+	// wraps is the last column, if it is not to be cut: the dispensable ones before it
+	// make room, and what still does not fit goes on below.
+	wraps int
 }
 
 // whole is the least of a column that is not to be cut.
@@ -49,6 +54,10 @@ func (t *table) row(cells ...any) {
 
 const gutter = 2
 
+// legibleColumns is how wide a column that wraps is at least, as long as others can
+// make room for it.
+const legibleColumns = 40
+
 // minColumn is how far a column may be cut.
 const minColumn = 8
 
@@ -72,6 +81,10 @@ func (t *table) print(p *printer) {
 			if n > 0 {
 				line += strings.Repeat(" ", gutter)
 			}
+			if i == t.wraps && i > 0 && columns(row[i].text) > widths[i] {
+				line += p.below(row[i], columns(t.indent)+t.before(i, shown, widths), widths[i])
+				continue
+			}
 			text := cut(row[i].text, widths[i])
 			pad := strings.Repeat(" ", widths[i]-columns(text))
 			if painted := p.paint(styled{text, row[i].c}); t.right[i] {
@@ -82,6 +95,42 @@ func (t *table) print(p *printer) {
 		}
 		_, _ = p.w.Write([]byte(strings.TrimRight(line, " ") + "\n"))
 	}
+}
+
+// before is how many columns of the terminal those before one take.
+func (t *table) before(column int, shown, widths []int) int {
+	sum := 0
+	for _, i := range shown {
+		if i == column {
+			break
+		}
+		sum += widths[i] + gutter
+	}
+	return sum
+}
+
+// below is text in lines of so many columns, those after the first behind a margin.
+func (p *printer) below(s styled, margin, width int) string {
+	lines := broken(s.text, width)
+	for i, line := range lines {
+		lines[i] = p.paint(styled{line, s.c})
+	}
+	return strings.Join(lines, "\n"+strings.Repeat(" ", margin))
+}
+
+// broken breaks text between words into lines of so many columns. A word that is
+// longer is cut.
+func broken(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		word = cut(word, width)
+		if line != "" && columns(line)+1+columns(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
 }
 
 // fit decides which columns are shown on a terminal of so many columns, 0 for
@@ -105,8 +154,19 @@ func (t *table) fit(widths []int, terminal int) (shown []int) {
 	full := func(i int) int { return widths[i] }
 	least := func(i int) int { return min(widths[i], t.leastOf(i)) }
 	drop := func(column int) { shown = slices.DeleteFunc(shown, func(i int) bool { return i == column }) }
-	for _, i := range t.dispensable {
+	for _, i := range slices.Concat(t.empty, t.dispensable) {
 		if over(full) > 0 && t.mute(i) {
+			drop(i)
+		}
+	}
+	legible := func(i int) int {
+		if i == t.wraps {
+			return min(widths[i], legibleColumns)
+		}
+		return widths[i]
+	}
+	for _, i := range t.dispensable {
+		if t.wraps > 0 && i != t.wraps && over(legible) > 0 {
 			drop(i)
 		}
 	}

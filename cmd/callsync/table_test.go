@@ -71,10 +71,10 @@ func TestDeliveriesOnNarrowTerminals(t *testing.T) {
 		with, not  []string
 	}{
 		{80, []store.Delivery{accepted}, []string{"4711", "accepted", longID}, []string{"FROM", "SIZE", "HTTP", "REASON"}},
-		{80, []store.Delivery{rejected}, []string{"4712", "rejected", "the payload has no"}, []string{"FROM"}},
+		{80, []store.Delivery{rejected}, []string{"4712", "rejected", "the payload has no callId, so that", " again"}, []string{"FROM", "CALL", "…"}},
 		{100, []store.Delivery{accepted}, []string{"4711", "accepted", "200", "1.3 KiB", longID}, []string{"FROM", "REASON"}},
 		{100, []store.Delivery{accepted, rejected}, []string{"4711", longID, "rejected", "the payload has no"}, []string{"FROM", "SIZE"}},
-		{120, []store.Delivery{accepted, rejected}, []string{"200", "1.3 KiB", longID, "the payload has no"}, []string{"FROM"}},
+		{120, []store.Delivery{accepted, rejected}, []string{longID, "the payload has no callId, so that", "known again"}, []string{"FROM", "SIZE", "…"}},
 		{200, []store.Delivery{accepted, rejected}, []string{"2001:db8:85a3::8a2e:370:7334", longID, "the payload has no callId, so that"}, nil},
 	} {
 		out := atWidth(t, x.width, deliveryTable(x.deliveries).print)
