@@ -67,6 +67,9 @@ type JournalStatus struct {
 type DestinationStatus struct {
 	sync.Health
 	Calls map[store.Status]int64 `json:"calls"`
+	// Forgotten counts the calls that were written to an account that was forgotten
+	// since, and not to the present one.
+	Forgotten int64 `json:"forgotten,omitempty"`
 	// Backlog is what of them is planned, replays apart from live traffic.
 	Backlog store.Backlog `json:"backlog"`
 	// Oldest is since when the oldest call still on its way has been waiting.

@@ -70,7 +70,10 @@ func (s *Server) Vitals(ctx context.Context) (Status, error) {
 		}
 	}
 	for _, d := range s.Destinations {
-		at := DestinationStatus{Health: d.Sync.Health(), Calls: stats.Destinations[d.Name], Oldest: stats.Oldest[d.Name]}
+		at := DestinationStatus{
+			Health: d.Sync.Health(), Calls: stats.Destinations[d.Name], Oldest: stats.Oldest[d.Name],
+			Forgotten: stats.Forgotten[d.Name],
+		}
 		at.Destination, at.Type = d.Name, d.Type
 		if at.Calls == nil {
 			at.Calls = map[store.Status]int64{}

@@ -32,12 +32,15 @@ type VerifyLine struct {
 
 // Verified sums a verification up.
 type Verified struct {
-	Calls   int                    `json:"calls"`
-	Records int                    `json:"records"`
-	People  int                    `json:"people"`
-	Busy    int                    `json:"busy"`             // calls left out: they are on their way
-	Unread  *Unread                `json:"unread,omitempty"` // left out, too
-	Drifts  map[sync.DriftKind]int `json:"drifts"`
+	Calls   int `json:"calls"`
+	Records int `json:"records"`
+	People  int `json:"people"`
+	Busy    int `json:"busy"` // calls left out: they are on their way
+	// Forgotten are calls of which nothing is in the CRM: what they brought is in an
+	// account that was forgotten since.
+	Forgotten int                    `json:"forgotten,omitempty"`
+	Unread    *Unread                `json:"unread,omitempty"` // left out, too
+	Drifts    map[sync.DriftKind]int `json:"drifts"`
 	// Kept is how many of the changed ones are people's edits and nothing else,
 	// in properties where those win.
 	Kept    int `json:"kept"`
@@ -106,6 +109,7 @@ func (s *Server) verifyChunk(ctx context.Context, d Destination, ids []string, r
 	t.Records += v.Records
 	t.People += v.People
 	t.Busy += v.Busy
+	t.Forgotten += v.Forgotten
 	for i := range v.Drifts {
 		t.Drifts[v.Drifts[i].Kind]++
 		if v.Drifts[i].Kind == sync.Changed && !v.Drifts[i].Fixes(false) {

@@ -314,6 +314,9 @@ type State struct {
 	// Creating is the revision of the call for which a request to create its
 	// person went out that has no answer yet; 0 for none.
 	Creating int `json:"creating,omitempty"`
+	// Forgotten is the account to which what this call brings was written, where that
+	// was forgotten since and nothing has been written to the present one.
+	Forgotten string `json:"forgotten,omitempty"`
 }
 
 // A Problem is an error as it is kept for people.
@@ -534,7 +537,9 @@ type Stats struct {
 	// Oldest is, per destination, since when the oldest call that is neither
 	// synced, skipped, waiting nor failed has been wanting a sync.
 	Oldest map[string]time.Time `json:"oldest,omitempty"`
-	Bytes  int64                `json:"bytes"` // on disk
+	// Forgotten counts, per destination, the calls with a State.Forgotten.
+	Forgotten map[string]int64 `json:"forgotten,omitempty"`
+	Bytes     int64            `json:"bytes"` // on disk
 }
 
 // A MappingVersion is a mapping file as it was applied.

@@ -83,6 +83,13 @@ func (w *world) wantAccount(want string) {
 	}
 }
 
+func (w *world) wantForgotten(want int64) {
+	w.t.Helper()
+	if s, err := w.journal.Stats(w.t.Context()); err != nil || s.Forgotten[dest] != want {
+		w.t.Errorf("%d calls are said to be of a forgotten account, %v; want %d", s.Forgotten[dest], err, want)
+	}
+}
+
 // strangers are people and records of another account under the ids that the first
 // one gives out.
 func strangers(f *fakeCRM) {
@@ -273,7 +280,8 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("forgetting wrote %v", second.writes)
 		}
 
-		w.settle() // c3 was on its way, and goes to the new account; nothing else does
+		w.wantForgotten(251) // not c2, which was taken back, nor c3, which is on its way
+		w.settle()           // c3 was on its way, and goes to the new account; nothing else does
 		w.wantStatus("c3", store.Synced)
 		w.wantLive("calls", 9+1)
 		w.wantLive("contacts", 9+1)
@@ -296,6 +304,15 @@ func TestAdopt(t *testing.T) {
 		if s := w.state("c1"); s.Reason != "" {
 			t.Errorf("c1 still says %q", s.Reason)
 		}
+		w.wantForgotten(250)
+		v, err := w.loop.Verify(w.t.Context(), []string{"c1", "c3", "many.1", "many.2"})
+		if err != nil || v.Forgotten != 2 || len(v.Drifts) > 0 {
+			t.Errorf("verified %+v, %v", v, err)
+		}
+		if _, err := w.journal.Erase(w.t.Context(), store.Erasure{Calls: []string{"many.1"}}); err != nil {
+			t.Fatal(err)
+		}
+		w.wantForgotten(249)
 
 		if got, err := w.loop.Adopt(w.t.Context(), "7781", nil); err != nil || got.Before != "" || got.Calls != 0 {
 			t.Errorf("once more: %+v, %v", got, err)

@@ -168,6 +168,9 @@ func (f *forgetting) stage(u store.Update, w store.Work) {
 	if len(w.Records) == 0 && s.Person == nil && len(s.Left) == 0 && s.Creating == 0 {
 		return
 	}
+	if s.Forgotten == "" && stays(w) {
+		s.Forgotten = f.before
+	}
 	s.Person, s.Left, s.Creating = nil, nil, 0
 	if s.Status == store.Synced {
 		s.Reason = fmt.Sprintf("written to account %s, which was forgotten since; `callsync resync` with the call's id writes it to the present one", f.before)
@@ -176,6 +179,19 @@ func (f *forgetting) stage(u store.Update, w store.Work) {
 	u.Forget[w.Call.ID] = slices.Collect(maps.Keys(w.Records))
 	f.out.Calls++
 	f.out.Records += len(w.Records)
+}
+
+// stays reports whether something of a call stood in the account, and nothing writes
+// it to another by itself.
+func stays(w store.Work) bool {
+	if w.State.Wanted != w.State.Done || undone(w.State) {
+		return false
+	}
+	switch w.State.Status {
+	case store.Synced, store.Waiting, store.Failed:
+		return w.State.Person != nil || slices.ContainsFunc(slices.Collect(maps.Values(w.Records)), exists)
+	}
+	return false
 }
 
 // damaged forgets what can be read of a call. It keeps no other from being forgotten.

@@ -356,7 +356,7 @@ func (r *round) stateOf(it *item) store.State {
 		s.Problem = it.tried(s.Problem)
 		return s
 	}
-	s.Attempts, s.Problem, s.Left = 0, nil, nil
+	s.Attempts, s.Problem, s.Left, s.Forgotten = 0, nil, nil, ""
 	if it.parted {
 		s.Person = nil
 	}

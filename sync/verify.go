@@ -12,11 +12,14 @@ import (
 
 // Verified says how some calls stand in the CRM.
 type Verified struct {
-	Calls   int     `json:"calls"`
-	Records int     `json:"records"` // looked at
-	People  int     `json:"people"`  // looked at
-	Busy    int     `json:"busy"`    // calls left out because they are on their way
-	Drifts  []Drift `json:"drifts,omitempty"`
+	Calls   int `json:"calls"`
+	Records int `json:"records"` // looked at
+	People  int `json:"people"`  // looked at
+	Busy    int `json:"busy"`    // calls left out because they are on their way
+	// Forgotten are calls of which nothing is in the CRM: what they brought is in an
+	// account that was forgotten since.
+	Forgotten int     `json:"forgotten"`
+	Drifts    []Drift `json:"drifts,omitempty"`
 }
 
 // A Drift is a difference between what callsync last applied because of a call
@@ -78,6 +81,9 @@ func (v *verifier) load(ctx context.Context, ids []string) ([]store.Work, error)
 		if w.State.Wanted != w.State.Done || w.State.Status == store.Retrying {
 			v.out.Busy++
 			return true
+		}
+		if w.State.Forgotten != "" {
+			v.out.Forgotten++
 		}
 		return false
 	})

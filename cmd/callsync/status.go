@@ -111,6 +111,10 @@ func printDestination(p *printer, d admin.DestinationStatus, daemon bool) {
 			p.f("           %s\n", styled{fmt.Sprintf("why %s: `callsync calls --state %s`", st, st), dim})
 		}
 	}
+	if d.Forgotten > 0 {
+		p.wrap("  missing  ", styled{fmt.Sprintf("%s, written to an account that was forgotten since, %s not in this one: `callsync resync --all --destination %s`",
+			count(int(d.Forgotten), "call"), oneOrMany(int(d.Forgotten), "is", "are"), d.Destination), yellow})
+	}
 	if d.Backlog.Replay > 0 {
 		p.f("  replay   %s to sync again, behind new ones\n", count(d.Backlog.Replay, "call"))
 	}

@@ -93,11 +93,17 @@ func (c *verifyCmd) verify(ctx context.Context, a *app, s *session, req admin.Ve
 	if total.Busy > 0 {
 		p.f("; %s on the way left out", count(total.Busy, "call"))
 	}
+	if n := total.Forgotten; n > 0 {
+		p.f("; %s %s nothing in the CRM, having been written to an account that was forgotten since", count(n, "call"), oneOrMany(n, "has", "have"))
+	}
 	p.f(": %d missing, %d changed by hand, %d merged", total.Drifts[sync.Missing], total.Drifts[sync.Changed], total.Drifts[sync.Merged])
 	if total.Kept > 0 {
 		p.f("; %d of the changed kept as people have it", total.Kept)
 	}
 	p.f("\n")
+	if total.Forgotten > 0 {
+		p.f("`callsync resync --all` writes to the present account what is missing there\n")
+	}
 	return total, lost, nil
 }
 

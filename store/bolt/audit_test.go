@@ -106,6 +106,9 @@ func audit(t testing.TB, tx *bbolt.Tx) error {
 			want.add(statusBucket, e.status)
 			want.add(unservedBucket, e.unserved)
 			want.counts[string(stateCounter(destination, s.Status))]++
+			if s.Forgotten != "" {
+				want.counts[string(forgottenCounter(destination))]++
+			}
 		}
 	}
 	if n := tx.Bucket(bodyBucket).Stats().KeyN; n != bodies {

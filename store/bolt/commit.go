@@ -387,6 +387,7 @@ const (
 	countCalls      = 'c'
 	countVerdict    = 'v' // + verdict
 	countState      = 's' // + destination + status
+	countForgotten  = 'f' // + destination
 	countQuarantine = 'q' // bytes
 )
 

@@ -196,7 +196,7 @@ func (t *tx) eraseCall(id string, out *store.Erased) error {
 // call's.
 func (t *tx) dropState(d dossier, destination string, s store.State) error {
 	e := entriesOf(d.place, destination, s)
-	t.count(stateCounter(destination, s.Status), -1)
+	t.countState(destination, s, -1)
 	return errors.Join(
 		t.reindex(dueBucket, e.due, nil, nil),
 		t.reindex(statusBucket, e.status, nil, nil),

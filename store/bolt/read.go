@@ -113,6 +113,7 @@ func (j *Journal) Stats(ctx context.Context) (store.Stats, error) {
 		Deliveries:   make(map[store.Verdict]int64),
 		Destinations: make(map[string]map[store.Status]int64),
 		Oldest:       make(map[string]time.Time),
+		Forgotten:    make(map[string]int64),
 	}
 	err := j.view(ctx, func(t reader) error {
 		err := t.Bucket(countBucket).ForEach(func(k, value []byte) error {
@@ -127,6 +128,8 @@ func (j *Journal) Stats(ctx context.Context) (store.Stats, error) {
 				s.Calls = n
 			case countVerdict:
 				s.Deliveries[store.Verdict(r.text())] = n
+			case countForgotten:
+				s.Forgotten[r.text()] = n
 			case countState:
 				destination, status := r.text(), store.Status(r.text())
 				if s.Destinations[destination] == nil {

@@ -71,9 +71,9 @@ func (t *tx) putState(d dossier, callID, destination string, old store.State, ha
 	var before stateEntries
 	if had {
 		before = entriesOf(d.place, destination, old)
-		t.count(stateCounter(destination, old.Status), -1)
+		t.countState(destination, old, -1)
 	}
-	t.count(stateCounter(destination, s.Status), 1)
+	t.countState(destination, s, 1)
 	now := entriesOf(d.place, destination, s)
 	if !s.Next.IsZero() {
 		t.woken[destination] = true
@@ -172,6 +172,16 @@ func statusLetter(s store.Status) byte {
 	}
 	return '?' // nothing else is ever asked for
 }
+
+// countState adds n to the counters of a state.
+func (t *tx) countState(destination string, s store.State, n int64) {
+	t.count(stateCounter(destination, s.Status), n)
+	if s.Forgotten != "" {
+		t.count(forgottenCounter(destination), n)
+	}
+}
+
+func forgottenCounter(destination string) key { return key{countForgotten}.text(destination) }
 
 func stateCounter(destination string, s store.Status) key {
 	return key{countState}.text(destination).text(string(s))

@@ -325,4 +325,17 @@ func testStats(t *testing.T, open Open) {
 		f.apply("hubspot", store.Update{States: map[string]store.State{id: s}})
 	}
 	same(t, "nothing unserved", f.stats().Oldest, map[string]time.Time{})
+
+	forget := func(id, account string) {
+		s := f.load("hubspot", id).State
+		s.Forgotten = account
+		f.apply("hubspot", store.Update{States: map[string]store.State{id: s}})
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		forget(id, "4242")
+	}
+	same(t, "of a forgotten account", f.stats().Forgotten, map[string]int64{"hubspot": 3})
+	forget("b", "")
+	f.erase(store.Erasure{Calls: []string{"c"}})
+	same(t, "of a forgotten account", f.stats().Forgotten, map[string]int64{"hubspot": 1})
 }
