@@ -22,12 +22,16 @@ type Readmitted struct {
 	Reason   string        `json:"reason,omitempty"` // why it is stale
 }
 
-// quarantined answers the body of a rejected delivery, as far as it was read.
+// quarantined answers the body of a rejected delivery, as far as it was read, or of a
+// stale one, if the call has it as a revision.
 func (s *Server) quarantined(w http.ResponseWriter, r *http.Request) {
 	d, err := s.rejectedDelivery(r)
 	var body []byte
-	if err == nil {
+	switch {
+	case err == nil:
 		body, err = s.keptBody(r.Context(), d)
+	case d.Verdict == store.Stale:
+		body, err = s.staleBody(r.Context(), d)
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -123,6 +127,23 @@ func (s *Server) keptBody(ctx context.Context, d store.Delivery) ([]byte, error)
 		e.Message += "it was empty, or none of it arrived"
 	}
 	return nil, e
+}
+
+// staleBody is the body of a delivery that came again, as the call keeps it.
+func (s *Server) staleBody(ctx context.Context, d store.Delivery) ([]byte, error) {
+	revisions, err := s.Journal.Revisions(ctx, d.CallID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	for _, v := range revisions {
+		if v.Hash == d.Hash && v.Body != nil {
+			return v.Body, nil
+		}
+	}
+	return nil, &Error{
+		Status: http.StatusNotFound, Code: "not_kept", Message: fmt.Sprintf("the body of delivery %d was not kept: it is stale, and %s", d.Seq, d.Reason),
+		Hint: fmt.Sprintf("`callsync show %s --body` prints what the call has", d.CallID),
+	}
 }
 
 // readmit takes a rejected delivery in after all: its own body, or the mended one

@@ -80,9 +80,25 @@ type session struct {
 	close  func()
 }
 
+// A newJournal says what a session does that finds neither a daemon nor a journal.
+type newJournal int
+
+const (
+	refuseNew newJournal = iota
+	asIfEmpty            // work as if on an empty one, and leave none
+	createNew
+)
+
 // connect opens a session. mayBeNew lets it do without a journal: the command
 // then works as if on an empty one.
 func (a *app) connect(ctx context.Context, mayBeNew bool) (*session, error) {
+	if mayBeNew {
+		return a.connectTo(ctx, asIfEmpty)
+	}
+	return a.connectTo(ctx, refuseNew)
+}
+
+func (a *app) connectTo(ctx context.Context, missing newJournal) (*session, error) {
 	cfg, lacking, err := a.offlineConfig()
 	if err != nil {
 		return nil, err
@@ -102,21 +118,24 @@ func (a *app) connect(ctx context.Context, mayBeNew bool) (*session, error) {
 	case !errors.Is(err, admin.ErrNoDaemon):
 		return nil, fmt.Errorf("the daemon on %s: %w", cfg.Admin.Listen, err)
 	}
-	return a.open(ctx, cfg, mayBeNew)
+	return a.open(ctx, cfg, missing)
 }
 
 // open serves a session from the journal's file.
-func (a *app) open(ctx context.Context, cfg *config.Config, mayBeNew bool) (*session, error) {
-	path, cleanup := cfg.Store.Path, func() {}
+func (a *app) open(ctx context.Context, cfg *config.Config, missing newJournal) (*session, error) {
+	path, cleanup, create := cfg.Store.Path, func() {}, false
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if !mayBeNew {
+		create = missing == createNew
+		if missing == refuseNew {
 			return nil, fmt.Errorf("no daemon is running and there is no journal at %s yet: start `callsync serve`", path)
 		}
-		dir, err := os.MkdirTemp("", "callsync-")
-		if err != nil {
-			return nil, err
+		if missing == asIfEmpty {
+			dir, err := os.MkdirTemp("", "callsync-")
+			if err != nil {
+				return nil, err
+			}
+			path, cleanup = filepath.Join(dir, "empty.db"), func() { _ = os.RemoveAll(dir) }
 		}
-		path, cleanup = filepath.Join(dir, "empty.db"), func() { _ = os.RemoveAll(dir) }
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	journal, err := openJournal(path, quiet)
@@ -131,7 +150,14 @@ func (a *app) open(ctx context.Context, cfg *config.Config, mayBeNew bool) (*ses
 		_ = journal.Close()
 		cleanup()
 	}
-	d, err := assemble(ctx, cfg, journal, assembly{logger: quiet})
+	if create {
+		err = errors.Join(giveToFolder(path), journal.Enroll(ctx, cfg.Names()))
+		a.err.f("no daemon is running; the journal %s is new\n", path)
+	}
+	var d *parts
+	if err == nil {
+		d, err = assemble(ctx, cfg, journal, assembly{logger: quiet})
+	}
 	if err != nil {
 		closeAll()
 		return nil, err

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+
+	"github.com/callsync/callsync/store"
 )
 
 type readmitCmd struct {
@@ -13,7 +16,13 @@ type readmitCmd struct {
 	File   string `xor:"what" placeholder:"FILE" help:"A mended copy of the body to take in instead; - for standard input."`
 }
 
-// Run looks at a delivery in quarantine, or takes it in.
+// Help is shown by callsync readmit --help.
+func (readmitCmd) Help() string {
+	return "A stale body changes nothing, whoever gives it: the exit code is then 1. To have it count, make it a correction, such as by a field of its own."
+}
+
+// Run looks at a delivery in quarantine, or takes it in. It fails when the body was
+// stale, and so not taken in.
 func (c *readmitCmd) Run(ctx context.Context, a *app) error {
 	s, err := a.connect(ctx, false)
 	if err != nil {
@@ -37,13 +46,16 @@ func (c *readmitCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return a.out.json(answer)
-	}
-	if answer.Reason != "" {
+	switch {
+	case c.JSON:
+		err = a.out.json(answer)
+	case answer.Reason != "":
 		a.out.f("%s: %s, it is %s; revision %d stays\n", answer.CallID, answer.Verdict, answer.Reason, answer.Revision)
-		return nil
+	default:
+		a.out.f("%s: %s, revision %d\n", answer.CallID, answer.Verdict, answer.Revision)
 	}
-	a.out.f("%s: %s, revision %d\n", answer.CallID, answer.Verdict, answer.Revision)
-	return nil
+	if answer.Verdict == store.Stale {
+		return cmp.Or(err, errSilent)
+	}
+	return err
 }

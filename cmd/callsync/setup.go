@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/callsync/callsync/admin"
@@ -24,6 +26,7 @@ func (c *setupCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	answers := []admin.SetupSteps{}
+	var unconfirmed error
 	for _, name := range names {
 		answer, err := s.SetupPlan(ctx, name)
 		if err != nil {
@@ -33,7 +36,13 @@ func (c *setupCmd) Run(ctx context.Context, a *app) error {
 			printSteps(a.out, answer)
 		}
 		if len(answer.Steps) > 0 {
-			if err := a.confirm(ctx, c.Yes, "Create it?", "nothing has been created", "create it"); err != nil {
+			err := a.confirm(ctx, c.Yes, "Create it?", "nothing has been created", "create it")
+			if errors.As(err, &usageError{}) { // nobody to ask; what else is missing is shown all the same
+				unconfirmed = err
+				answers = append(answers, answer)
+				continue
+			}
+			if err != nil {
 				return err
 			}
 			if answer, err = s.Setup(ctx, name); err != nil {
@@ -46,9 +55,9 @@ func (c *setupCmd) Run(ctx context.Context, a *app) error {
 		answers = append(answers, answer)
 	}
 	if c.JSON {
-		return a.out.json(answers)
+		return cmp.Or(a.out.json(answers), unconfirmed)
 	}
-	return nil
+	return unconfirmed
 }
 
 func printSteps(p *printer, s admin.SetupSteps) {

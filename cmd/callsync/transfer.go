@@ -62,7 +62,7 @@ type importCmd struct {
 
 // Help is shown by callsync import --help.
 func (importCmd) Help() string {
-	return "Takes every line in as if it had been delivered, behind whatever is live. A call that was undone where it was exported stays out of destinations of the same name until `callsync resync` names it; a record that somebody deleted in the CRM comes back, since an export does not carry that."
+	return "Takes every line in as if it had been delivered, behind whatever is live. Without a daemon and a journal it creates the journal, and the calls wait for a daemon. A call that was undone where it was exported stays out of destinations of the same name until `callsync resync` names it; a record that somebody deleted in the CRM comes back, since an export does not carry that."
 }
 
 // Run fails when a line could not be used; the others are taken in.
@@ -72,7 +72,7 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer in.Close()
-	s, err := a.connect(ctx, false)
+	s, err := a.connectTo(ctx, createNew)
 	if err != nil {
 		return err
 	}
