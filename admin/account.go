@@ -11,6 +11,8 @@ import (
 // An AccountRequest names the account that is to be used under a destination's name.
 type AccountRequest struct {
 	Account string `json:"account"`
+	// DryRun answers what would be forgotten, and changes nothing.
+	DryRun bool `json:"dryRun,omitempty"`
 }
 
 // account makes the account that a destination's token is for the one that is used,
@@ -31,12 +33,21 @@ func (s *Server) account(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := d.Sync.Adopt(r.Context(), req.Account, func(n int) { tell(r.Context(), Progress{Calls: n, Of: stats.Calls}) })
+	adopt := d.Sync.Adopt
+	if req.DryRun {
+		adopt = d.Sync.AdoptPlan
+	}
+	answer, err := adopt(r.Context(), req.Account, func(n int) { tell(r.Context(), Progress{Calls: n, Of: stats.Calls}) })
 	var other *sync.OtherAccountNamed
 	if errors.As(err, &other) {
 		return nil, &Error{Status: http.StatusConflict, Code: "other_account", Message: d.Name + ": " + other.Error()}
 	}
 	return answer, err
+}
+
+// AdoptPlan asks what [Client.Adopt] would forget.
+func (c *Client) AdoptPlan(ctx context.Context, destination, account string) (a sync.Adoption, err error) {
+	return a, c.postLong(ctx, destinationPath(destination, "account"), AccountRequest{Account: account, DryRun: true}, &a)
 }
 
 // Adopt makes the account that a destination's token is for, which has to be named,

@@ -20,6 +20,9 @@ func TestAdopt(t *testing.T) {
 			if err != nil || got.Account != "7" || got.Before != "4" || got.Calls != 1 {
 				t.Errorf("%+v, %v", got, err)
 			}
+			if plan, err := c.AdoptPlan(t.Context(), "hubspot", "7"); err != nil || plan.Before != "4" || plan.Calls != 3 {
+				t.Errorf("planned %+v, %v", plan, err)
+			}
 			if len(told) != 1 || told[0] != (admin.Progress{Calls: 1, Of: 1}) {
 				t.Errorf("progress %+v", told)
 			}

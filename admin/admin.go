@@ -46,6 +46,8 @@ type Syncer interface {
 	Unpause(ctx context.Context) error
 	// Adopt makes another account the one that is used under the destination's name.
 	Adopt(ctx context.Context, account string, tell func(calls int)) (*sync.Adoption, error)
+	// AdoptPlan says what that would forget.
+	AdoptPlan(ctx context.Context, account string, tell func(calls int)) (*sync.Adoption, error)
 	// Alone runs f while the destination is not being synced.
 	Alone(ctx context.Context, f func(context.Context) error) error
 	// Plan says what syncing calls would do, offline.

@@ -55,6 +55,13 @@ func (l *loop) Adopt(_ context.Context, account string, tell func(int)) (*sync.A
 	return &sync.Adoption{Destination: "hubspot", Account: account, Before: "4", Calls: 1}, l.broken
 }
 
+func (l *loop) AdoptPlan(_ context.Context, account string, _ func(int)) (*sync.Adoption, error) {
+	if account != "7" {
+		return nil, &sync.OtherAccountNamed{Named: account, Account: "7"}
+	}
+	return &sync.Adoption{Destination: "hubspot", Account: account, Before: "4", Calls: 3}, nil
+}
+
 func (l *loop) Alone(ctx context.Context, f func(context.Context) error) error {
 	if l.broken != nil {
 		return l.broken

@@ -267,12 +267,22 @@ func TestAdopt(t *testing.T) {
 		}
 		w.wantAccount("4242")
 		told := 0
+		want := callsync.Adoption{Destination: dest, Account: "7781", Before: "4242", Calls: 252, Records: 253, People: 1}
+		before := w.state("c1")
+		plan, err := w.loop.AdoptPlan(w.t.Context(), "7781", nil)
+		if err != nil || *plan != want {
+			t.Errorf("planned %+v, %v; want %+v", plan, err, want)
+		}
+		if now := w.state("c1"); before.Person == nil || now.Person == nil || w.loop.Health().Kind != crm.OtherAccount {
+			t.Errorf("a plan changes c1: %+v", now)
+		}
+		w.wantAccount("4242")
 		got, err := w.loop.Adopt(w.t.Context(), "7781", func(n int) { told = n })
 		if err != nil {
 			t.Fatal(err)
 		}
 		// c2 was undone: its record is known as gone, and its person was archived.
-		if want := (callsync.Adoption{Destination: dest, Account: "7781", Before: "4242", Calls: 252, Records: 253, People: 1}); *got != want || told != 253 {
+		if *got != want || told != 253 {
 			t.Errorf("adopted %+v, %d told of; want %+v", *got, told, want)
 		}
 		w.wantAccount("7781")

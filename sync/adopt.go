@@ -28,6 +28,20 @@ func (e *OtherAccountNamed) Error() string {
 	return fmt.Sprintf("the token is for account %s, not for %s; nothing was changed", e.Account, e.Named)
 }
 
+// AdoptPlan says what [Loop.Adopt] would forget, and changes nothing.
+func (l *Loop) AdoptPlan(ctx context.Context, account string, tell func(calls int)) (*Adoption, error) {
+	out := &Adoption{Destination: l.name, Account: account}
+	if err := l.isAccount(ctx, account); err != nil {
+		return nil, err
+	}
+	var err error
+	if out.Before, err = l.guard.replaces(ctx, account); err != nil || out.Before == "" {
+		return out, err
+	}
+	f := &forgetting{l: l, before: out.Before, out: out, tell: tell, plan: true}
+	return out, f.run(ctx)
+}
+
 // Adopt makes the account that the destination's token is for, which the caller has
 // to name, the one that is used under the destination's name. What the journal
 // remembers of another is forgotten: its records' ids and what was applied to them,
@@ -77,6 +91,18 @@ func (l *Loop) isAccount(ctx context.Context, named string) error {
 	return nil
 }
 
+// replaces is which account has to be forgotten before another takes its place; "" for
+// none.
+func (g *Guard) replaces(ctx context.Context, account string) (string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	kept, err := g.load(ctx)
+	if kept.Account == account && kept.Becoming == "" {
+		return "", err
+	}
+	return kept.Account, err
+}
+
 // replacing notes that another account takes the place of the one that is kept, which
 // is returned if it has to be forgotten first; "" if not.
 func (g *Guard) replacing(ctx context.Context, account string) (before string, err error) {
@@ -109,6 +135,7 @@ type forgetting struct {
 	before string
 	out    *Adoption
 	tell   func(int)
+	plan   bool // count only
 }
 
 // portion is how much of a kind one transaction of the journal forgets.
@@ -153,7 +180,7 @@ func (f *forgetting) some(ctx context.Context, ids []string) error {
 		}
 		f.stage(all, w)
 	}
-	if len(all.States) == 0 {
+	if len(all.States) == 0 || f.plan {
 		return nil
 	}
 	if err := f.l.journal.Apply(ctx, f.l.name, all); err != nil {
@@ -200,9 +227,12 @@ func (f *forgetting) damaged(ctx context.Context, w store.Work) {
 	err := w.Damaged
 	if w.State.Status != "" {
 		f.stage(u, w)
+		if f.plan {
+			return
+		}
 		err = f.l.journal.Apply(ctx, f.l.name, u)
 	}
-	if err != nil {
+	if err != nil && !f.plan {
 		f.l.log.Error("what a call brought into the account before cannot be read, and so not be forgotten", "callId", w.Call.ID, "account", f.before, "error", err)
 	}
 }
@@ -233,7 +263,7 @@ func (f *forgetting) identities(ctx context.Context) error {
 }
 
 func (f *forgetting) erase(ctx context.Context, e store.Erasure) error {
-	if len(e.People[f.l.name])+len(e.Identities[f.l.name]) == 0 {
+	if len(e.People[f.l.name])+len(e.Identities[f.l.name]) == 0 || f.plan {
 		return nil
 	}
 	if _, err := f.l.journal.Erase(ctx, e); err != nil {

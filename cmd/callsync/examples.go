@@ -92,7 +92,7 @@ var examples = map[string][]example{
 	},
 	"unpause": {
 		{"Go on, or try a blocked destination at once", "callsync unpause hubspot"},
-		{"Portal 7781 takes the place of the one before, which is forgotten", "callsync unpause hubspot --account 7781"},
+		{"Portal 7781 takes the place of the one before, which is forgotten; it asks first", "callsync unpause hubspot --account 7781"},
 	},
 	"reload": {
 		{"After editing webhook keys", "callsync reload"},

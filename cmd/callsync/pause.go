@@ -25,16 +25,20 @@ type unpauseCmd struct {
 	output
 	Destinations []string `arg:"" optional:"" name:"destination" help:"Destinations to let go on; all when none is named."`
 	Account      string   `placeholder:"ID" help:"Use this account, a HubSpot portal's or Salesforce org's id, under the destination's name from now on, and forget what the journal remembers of the one before. Its token must be in the configuration already."`
+	Yes          bool     `short:"y" help:"With --account: do it without asking."`
 }
 
 // Help is shown by callsync unpause --help.
 func (unpauseCmd) Help() string {
-	return "A destination that is blocked because its token is for another account than the one the journal knows stays so, unless --account names the new one. The ids that callsync remembers are then forgotten, and nothing is written for that: what stands in the old account stays there, unknown to callsync from then on, and calls synced before are not written again by themselves. A correction or a resync of one writes it to the new account as if for the first time. What is still on its way goes there. There is no way back but a backup: see `callsync backup`."
+	return "A destination that is blocked because its token is for another account than the one the journal knows stays so, unless --account names the new one. The ids that callsync remembers are then forgotten, and nothing is written for that: what stands in the old account stays there, unknown to callsync from then on, and calls synced before are not written again by themselves. A correction or a resync of one writes it to the new account as if for the first time. What is still on its way goes there. What would be forgotten is shown before it asks. There is no way back but a backup: see `callsync backup`."
 }
 
 func (c *unpauseCmd) Run(ctx context.Context, a *app) error {
 	if c.Account != "" {
 		return c.adopt(ctx, a)
+	}
+	if c.Yes {
+		return usagef("--yes goes with --account")
 	}
 	return eachDestination(ctx, a, c.Destinations, c.JSON, func(s *session, name string) (any, string, error) {
 		h, err := s.Unpause(ctx, name)
@@ -64,7 +68,18 @@ func (c *unpauseCmd) adopt(ctx context.Context, a *app) error {
 		return usagef("--account is for one destination: name one of %s", join(names))
 	}
 	bar := newProgress(a.err)
-	answer, err := s.Reporting(func(p admin.Progress) { bar.show("calls looked at:", p.Calls, int(p.Of), "") }).Adopt(ctx, names[0], c.Account)
+	client := s.Reporting(func(p admin.Progress) { bar.show("calls looked at:", p.Calls, int(p.Of), "") })
+	if !c.Yes {
+		plan, err := client.AdoptPlan(ctx, names[0], c.Account)
+		bar.clear()
+		if err != nil {
+			return err
+		}
+		if err := c.askToForget(ctx, a, plan); err != nil {
+			return err
+		}
+	}
+	answer, err := client.Adopt(ctx, names[0], c.Account)
 	bar.clear()
 	if err != nil {
 		return err
@@ -74,6 +89,21 @@ func (c *unpauseCmd) adopt(ctx context.Context, a *app) error {
 	}
 	printAdoption(a.out, answer, s.daemon)
 	return nil
+}
+
+// askToForget shows what would be forgotten, and asks. Nothing is asked where nothing is.
+func (c *unpauseCmd) askToForget(ctx context.Context, a *app, plan sync.Adoption) error {
+	if plan.Before == "" {
+		return nil
+	}
+	if !c.JSON {
+		p := a.out
+		p.f("%s: account %s takes the place of %s\n", styled{plan.Destination, bold}, plan.Account, plan.Before)
+		p.f("  forgotten: %s of %s and %s; what stands in account %s stays there, unknown to callsync\n",
+			count(plan.Records, "record"), count(plan.Calls, "call"), people(plan.People), plan.Before)
+		p.f("  there is no way back but a backup: `callsync backup`\n")
+	}
+	return a.confirm(ctx, c.Yes, "Forget it for good?", "nothing has been forgotten", "forget it for good")
 }
 
 func printAdoption(p *printer, a sync.Adoption, daemon bool) {

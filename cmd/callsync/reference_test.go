@@ -51,7 +51,8 @@ var printed = map[string]any{
 
 // alsoPrinted is what a flag makes of it.
 var alsoPrinted = map[string]map[string]any{
-	"show": {"--explain": []admin.Explained{}},
+	"show":    {"--explain": []admin.Explained{}},
+	"unpause": {"--account": sync.Adoption{}},
 }
 
 const (
@@ -335,6 +336,7 @@ func TestJSONIsAsDocumented(t *testing.T) {
 		"status --json", "calls --json", "show call.abc123 --json", "show call.abc123 --json --body",
 		"show call.abc123 --json --explain", "deliveries --json", "compact --json", "plan call.abc123 --json", "version --json",
 		"resync --all --json", "resync --all --json --dry-run --force", "verify --json", "pause --json", "unpause --json",
+		"unpause hubspot --json --yes --account " + status.Destinations[0].CRM.Account,
 		"reload --json", "setup --json --yes", "check --json", "check --json --live", "export", "import --json " + exported,
 		"mapping --json " + status.Destinations[0].MappingFile.Version,
 		"readmit 5 --json --file testdata/demo/guide.json", "undo call.demo-meeting --json --yes", "erase --json --yes --call call.demo-voicemail",
