@@ -128,5 +128,5 @@ func printReceipt(p *printer, r *erasure.Receipt) {
 		p.f("  %s: %s, %s", c.Destination, people(c.People), count(c.Records, "record"))
 		p.f("%s\n", binned(c))
 	}
-	p.f("Freed space in the journal is overwritten in time, by `callsync compact` at once; backups and exports made before still hold the person.\n")
+	p.wrap("", styled{"Freed space in the journal is overwritten in time, by `callsync compact` at once; backups and exports made before still hold the person.", plain})
 }

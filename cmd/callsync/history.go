@@ -29,7 +29,7 @@ func printHistory(p *printer, plans admin.Plans, examples int) {
 		others = "other sync"
 	}
 	if left := plans.Totals.Writing - len(chosen); left > 0 {
-		p.f("… and %s; --examples shows more of them, `callsync plan CALL_ID` all of one\n", count(left, others))
+		p.wrap("", styled{fmt.Sprintf("… and %s; --examples shows more of them, `callsync plan CALL_ID` all of one", count(left, others)), plain})
 	}
 }
 
@@ -108,7 +108,7 @@ func printTotals(p *printer, t admin.PlanTotals) {
 		p.f("%s\n", styled{fmt.Sprintf("the mapping fails for %s", count(n, unit)), red})
 	}
 	if t.Tried > 0 {
-		p.f("%s failed before and left as they are, since neither they nor the mapping have changed; `callsync resync --state failed` tries again\n", count(t.Tried, unit))
+		p.wrap("", styled{fmt.Sprintf("%s failed before and left as they are, since neither they nor the mapping have changed; `callsync resync --state failed` tries again", count(t.Tried, unit)), plain})
 	}
 	for _, s := range []store.Status{store.Skipped, store.Waiting} {
 		if n := t.Statuses[string(s)]; n > 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/store"
@@ -52,7 +53,7 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 	watch.g.clear()
 	switch {
 	case errors.Is(err, context.Canceled) && !c.DryRun:
-		a.err.f("stopped after %s; what was asked for until now is synced. The same command again goes on from here.\n", count(looked, "call"))
+		a.err.wrap("", styled{fmt.Sprintf("stopped after %s; what was asked for until now is synced. The same command again goes on from here.", count(looked, "call")), plain})
 		return errSilent
 	case err != nil:
 		return err
@@ -81,10 +82,10 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 		printStale(a.err, watch.stale)
 	}
 	if answer.Undone > 0 {
-		a.err.f("left out: %s that a person had taken back with `callsync undo`; `callsync resync CALL_ID` writes one again\n", count(answer.Undone, "call"))
+		a.err.wrap("", styled{fmt.Sprintf("left out: %s that a person had taken back with `callsync undo`; `callsync resync CALL_ID` writes one again", count(answer.Undone, "call")), plain})
 	}
 	if answer.Expired > 0 {
-		a.err.f("left out: %s, of which [retention] has dropped the payload: only a corrected delivery can be written again\n", count(answer.Expired, "call"))
+		a.err.wrap("", styled{fmt.Sprintf("left out: %s, of which [retention] has dropped the payload: only a corrected delivery can be written again", count(answer.Expired, "call")), plain})
 		if len(c.CallIDs) > 0 {
 			failed = errSilent
 		}
@@ -106,6 +107,6 @@ func (c *resyncCmd) Run(ctx context.Context, a *app) error {
 // change up.
 func printStale(p *printer, tables []string) {
 	if len(tables) > 0 {
-		p.f("the daemon runs with other settings than the file has, in %s: restart it, or `callsync reload` what can be reloaded, and do this again\n", most(tables, 5))
+		p.wrap("", styled{fmt.Sprintf("the daemon runs with other settings than the file has, in %s: restart it, or `callsync reload` what can be reloaded, and do this again", most(tables, 5)), plain})
 	}
 }

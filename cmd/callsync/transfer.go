@@ -43,10 +43,10 @@ func (c *exportCmd) printLeftOut(p *printer, sum admin.Exported) error {
 		if len(sum.Without) > 0 {
 			what += " (" + most(sum.Without, 10) + ")"
 		}
-		p.f("left out: %s, of which [retention] has dropped the payload. What was written to the CRMs stands and stays known to this journal; the export cannot carry it elsewhere, `callsync backup` can.\n", what)
+		p.wrap("", styled{fmt.Sprintf("left out: %s, of which [retention] has dropped the payload. What was written to the CRMs stands and stays known to this journal; the export cannot carry it elsewhere, `callsync backup` can.", what), plain})
 	}
 	if sum.OlderExpired > 0 {
-		p.f("left out: %s of calls whose newest one is here; [retention] has dropped their payloads\n", count(sum.OlderExpired, "older revision"))
+		p.wrap("", styled{fmt.Sprintf("left out: %s of calls whose newest one is here; [retention] has dropped their payloads", count(sum.OlderExpired, "older revision")), plain})
 	}
 	unread := printUnread(p, sum.Unread)
 	if len(sum.Without) > 0 {
