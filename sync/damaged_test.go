@@ -54,6 +54,42 @@ func TestDamagedCallStopsNoOther(t *testing.T) {
 	})
 }
 
+// An earlier revision that has decayed holds up no call: not its own, be that written
+// for the first time or moved to somebody else, and no other.
+func TestDamagedRevisionStopsNoOther(t *testing.T) {
+	for name, written := range map[string]bool{"not written yet": false, "written": true} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				pause := func() {
+					if err := w.loop.Pause(w.t.Context(), "maintenance"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !written {
+					pause()
+				}
+				w.deliver(call("c1", "phoneNumber", bob, "callResult", result("x", "offer")))
+				if written {
+					w.settle()
+					pause()
+				}
+				w.deliver(call("c1", "phoneNumber", ann, "callResult", result("y", "offer", "invite")))
+				w.deliver(call("c2", "phoneNumber", bob, "callResult", result("fine")))
+				w.stop()
+				w.damage("body", func(k []byte) bool { return bytes.Equal(k, []byte{0, 0, 0, 0, 0, 0, 0, 1}) })
+				w.start()
+				if err := w.loop.Unpause(w.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				w.wantStatus("c1", store.Synced)
+				w.wantStatus("c2", store.Synced)
+				w.wantLive("tasks", 2)
+			})
+		})
+	}
+}
+
 // Who a number belongs to is asked again when the journal's note of it has decayed,
 // and what was applied to them compared; nobody is created twice.
 func TestDamagedPersonStopsNoOther(t *testing.T) {

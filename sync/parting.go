@@ -150,9 +150,9 @@ func (it *item) part() {
 // matchedBefore lists the identity keys that an earlier revision of a call had;
 // none when it cannot be read any more.
 func (r *round) matchedBefore(ctx context.Context, it *item, revision int) ([]string, error) {
-	revisions, err := r.loop.journal.Revisions(ctx, it.id())
+	revisions, err := r.revisions(ctx, it)
 	if err != nil {
-		return nil, journalError("read revisions", err)
+		return nil, err
 	}
 	i := slices.IndexFunc(revisions, func(v store.Revision) bool { return v.N == revision })
 	if i < 0 {

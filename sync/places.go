@@ -3,6 +3,7 @@ package sync
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -248,9 +249,9 @@ func (r *round) retrace(ctx context.Context) error {
 		if !it.open() || it.work.Call.Revision < 2 || len(lists(it.want)) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(it.work.Records)), listed) {
 			continue
 		}
-		revisions, err := r.loop.journal.Revisions(ctx, it.id())
+		revisions, err := r.revisions(ctx, it)
 		if err != nil {
-			return journalError("read revisions", err)
+			return err
 		}
 		past := store.Work{Call: it.work.Call, Records: map[string]store.Record{}}
 		for _, v := range revisions {
@@ -262,6 +263,19 @@ func (r *round) retrace(ctx context.Context) error {
 		place(it.want, past)
 	}
 	return nil
+}
+
+// revisions are a call's; none when one of them has decayed, which is no reason to
+// hold up other calls.
+func (r *round) revisions(ctx context.Context, it *item) ([]store.Revision, error) {
+	revisions, err := r.loop.journal.Revisions(ctx, it.id())
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		return nil, nil
+	case err != nil:
+		return nil, journalError("read revisions", err)
+	}
+	return revisions, nil
 }
 
 // rendered is what an earlier revision of a call yields; nil when that cannot be
