@@ -123,6 +123,35 @@ func TestEditedTaskOfSomebodyElse(t *testing.T) {
 	})
 }
 
+// A task whose creation was refused, and which a correction drops while the others
+// move up, leaves nothing in the journal.
+func TestDroppedBeforeItWasMade(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.crm.refuse = func(c crm.Change) error {
+			if c.Object == "tasks" {
+				return &crm.Error{Kind: crm.Transient, Op: "create", Message: "refused"}
+			}
+			return nil
+		}
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "offer", "invite")))
+		time.Sleep(time.Second)
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "invite")))
+		time.Sleep(time.Second)
+		w.crm.refuse = nil
+		w.settle()
+		works, err := w.journal.Load(w.t.Context(), dest, []string{"c1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, row := range works[0].Records {
+			if row.ID == "" {
+				t.Errorf("the journal still has %s: %+v", key, row)
+			}
+		}
+		w.wantLive("tasks", 1)
+	})
+}
+
 // A task that somebody deleted does not take another with it.
 func TestDeletedTaskTakesNoOther(t *testing.T) {
 	inWorld(t, func(w *world) {

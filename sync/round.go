@@ -283,6 +283,9 @@ func (r *round) forget(it *item, key string) {
 		r.pending.Forget = map[string][]string{}
 	}
 	r.pending.Forget[it.id()] = append(r.pending.Forget[it.id()], key)
+	if recs := r.pending.Records[it.id()]; recs != nil { // it would be written again
+		r.pending.Records[it.id()] = slices.DeleteFunc(recs, func(x store.Record) bool { return x.Key == key })
+	}
 	delete(it.work.Records, key)
 }
 
