@@ -141,18 +141,21 @@ func (j *Journal) commitLoop() {
 		}
 		start := time.Now()
 		waiting := ops[:0]
-		var alone []*op
+		var alone, probes []*op
 		for _, o := range ops {
 			switch {
 			case !o.taken.CompareAndSwap(false, true):
 			case o.alone != nil:
 				alone = append(alone, o)
+			case o.probe: // its failure must not be anybody else's
+				probes = append(probes, o)
 			default:
 				waiting = append(waiting, o)
 			}
 		}
 		answered = len(waiting)
 		j.commitAll(waiting)
+		j.commitAll(probes)
 		for _, o := range alone {
 			o.done <- o.alone()
 		}
