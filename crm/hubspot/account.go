@@ -29,7 +29,8 @@ type account struct {
 func newAccount() *account { return &account{asking: newLock()} }
 
 // accountAge is how long HubSpot's word on whose portal it is holds while there is
-// something to write. News that would surprise has it asked at once.
+// something to write, and until it is asked again where it does not answer. News that
+// would surprise has it asked at once.
 const accountAge = 2 * time.Minute
 
 func (a *account) name() string {
@@ -62,6 +63,7 @@ func (a *account) known() (id string, ok bool) {
 func (a *account) answer(id string, now time.Time) (moved bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.admitted = a.admitted && id == a.id
 	a.id, a.answered, a.asked = id, true, now
 	a.answers++
 	moved = id != "" && a.last != "" && id != a.last
@@ -102,11 +104,18 @@ func (a *account) mark() int {
 	return a.answers
 }
 
-// aged reports whether HubSpot said who it is too long ago.
+// aged reports whether HubSpot said too long ago whose the portal in use is.
 func (a *account) aged(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.answered && a.id != "" && now.Sub(a.asked) >= accountAge
+	return a.admitted && a.id != "" && now.Sub(a.asked) >= accountAge
+}
+
+// hold has HubSpot's last word hold for longer.
+func (a *account) hold(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = now
 }
 
 // lacks has it asked anew at the next [Portal.reconsider] if the object type, which
@@ -137,10 +146,26 @@ func (p *Portal) reconsider(ctx context.Context) {
 	case open, refused && p.settings.Admit != nil:
 		p.account.forget()
 	case p.account.aged(p.now()):
-		p.account.doubt()
+		p.renew(ctx)
 	}
 	if refused {
 		p.auth.reread(ctx)
+	}
+}
+
+// renew asks whose the portal in use is by now. That HubSpot does not answer speaks
+// for no other portal, and stops nothing.
+func (p *Portal) renew(ctx context.Context) {
+	a := p.account
+	if a.asking.acquire(ctx) != nil {
+		return
+	}
+	defer a.asking.release()
+	if !a.aged(p.now()) {
+		return
+	}
+	if _, err := p.askAccount(ctx, false); err != nil {
+		a.hold(p.now())
 	}
 }
 
@@ -200,20 +225,27 @@ func (p *Portal) admit(ctx context.Context, asks bool) error {
 
 const accountRead = "account read"
 
-// readAccount asks once for the portal's id and time zone (account information
-// API). Without the zone, the reset of the daily quota is found by trying. The
-// error says why HubSpot did not answer; that it does not tell is none.
+// readAccount asks once for the portal's id and time zone. The error says why HubSpot
+// did not answer; that it does not tell is none.
 func (p *Portal) readAccount(ctx context.Context, asks bool) (id string, err error) {
 	if id, ok := p.account.known(); ok {
 		return id, nil
 	}
+	if id, err = p.askAccount(ctx, asks); err != nil {
+		p.account.unanswered()
+	}
+	return id, err
+}
+
+// askAccount asks the account information API. Without the zone, the reset of the
+// daily quota is found by trying.
+func (p *Portal) askAccount(ctx context.Context, asks bool) (id string, err error) {
 	var details struct {
 		PortalID text   `json:"portalId"`
 		TimeZone string `json:"timeZone"`
 	}
 	_, err = p.do(ctx, request{op: accountRead, method: http.MethodGet, path: "/account-info/v3/details", asks: asks, identifies: true}, &details)
 	if err != nil && !untold(err) {
-		p.account.unanswered()
 		return "", err
 	}
 	if id = string(details.PortalID); id == "0" || strings.Trim(id, "0123456789") != "" {

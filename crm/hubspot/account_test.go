@@ -335,6 +335,66 @@ func TestPortalThatIsSetUpInAnothersPlace(t *testing.T) {
 	}
 }
 
+// What was created before it showed that the portal is another has no id where it
+// belongs: there it would be another record's.
+func TestCreatedInAnotherPortal(t *testing.T) {
+	p, here := openMovable(t)
+	known := p.make("contacts", map[string]string{"email": "ann@example.com"})
+	other := openBare(t)
+	other.setUp()
+	here.Store(other.sim)
+	for i, res := range p.Write(t.Context(), []crm.Change{call(1, ""), call(2, known)}) {
+		if asError(t, res, crm.OtherAccount); res.ID != "" {
+			t.Errorf("call %d is said to be record %s", i+1, res.ID)
+		}
+	}
+	if len(other.sim.Records("calls")) == 0 {
+		t.Error("nothing was created")
+	}
+}
+
+// A portal in use stays so when HubSpot does not say whose it is: nobody but a person
+// puts another in its place. Only where something is missing does that not do.
+func TestPortalInUseThatDoesNotAnswer(t *testing.T) {
+	for _, f := range []fault{
+		{Status: 502}, {Status: 403, Body: "<html>"}, {Status: 401, Kind: "INVALID_AUTHENTICATION"},
+	} {
+		t.Run(strconv.Itoa(f.Status), func(t *testing.T) {
+			p, _ := openMovable(t)
+			ann := crm.Ref{Object: "contacts", ID: p.make("contacts", map[string]string{"email": "ann@example.com"})}
+			if err := p.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			f.Operation = "account read"
+			p.fault(f)
+			p.sim.ResetCounters()
+			for range 10 { // minutes
+				p.now.Advance(time.Minute)
+				if err := p.Ready(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.Read(t.Context(), []crm.Ref{ann}, []string{"email"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := p.sim.Counts()["account read"].Requests; n < 3 || n > 10 {
+				t.Errorf("asked %d times", n)
+			}
+			if got := p.Status().Account; got != p.sim.Account() {
+				t.Errorf("account %q", got)
+			}
+			if _, err := p.Read(t.Context(), []crm.Ref{{Object: "contacts", ID: "1"}}, []string{"email"}); err == nil {
+				t.Error("a contact counts as deleted although nobody knows of which portal")
+			}
+			p.sim.ClearFaults()
+			p.now.Advance(time.Minute)
+			if got, err := p.Read(t.Context(), []crm.Ref{{Object: "contacts", ID: "1"}}, []string{"email"}); err != nil || !got[0].Gone {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
 // While there is something to write, whose portal it is is asked for every few minutes,
 // and no more often than that.
 func TestPortalIsAskedNowAndThen(t *testing.T) {

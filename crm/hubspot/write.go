@@ -52,7 +52,7 @@ func (p *Portal) Write(ctx context.Context, changes []crm.Change) []crm.Result {
 		twin.fail(twinError(first))
 	}
 	p.writeLinks(ctx, all)
-	p.believeResults(ctx, mark, results)
+	p.believeResults(ctx, mark, changes, results)
 	return results
 }
 
@@ -66,8 +66,9 @@ func (p *Portal) confirmArchiving(ctx context.Context, changes []crm.Change, mar
 }
 
 // believeResults asks once whether what is missing is missing of the portal that may
-// be used.
-func (p *Portal) believeResults(ctx context.Context, mark int, results []crm.Result) {
+// be used. Where it is another by now, nothing counts as done, the less what was
+// created: its ids are other records' in the one that may be used.
+func (p *Portal) believeResults(ctx context.Context, mark int, changes []crm.Change, results []crm.Result) {
 	i := slices.IndexFunc(results, func(r crm.Result) bool { return surprises(r.Err) })
 	if i < 0 {
 		return
@@ -77,7 +78,10 @@ func (p *Portal) believeResults(ctx context.Context, mark int, results []crm.Res
 		return
 	}
 	for i := range results {
-		if surprises(results[i].Err) {
+		switch {
+		case crm.KindOf(other) == crm.OtherAccount:
+			results[i] = crm.Result{ID: changes[i].ID, Err: other}
+		case surprises(results[i].Err):
 			results[i].Err = other
 		}
 	}
