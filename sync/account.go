@@ -235,10 +235,7 @@ func (l *Loop) refusedAnew(err error) {
 // refused asks the destination whether its account may be used. Other trouble is for
 // whoever goes on to say.
 func (l *Loop) refused(ctx context.Context) error {
-	err := l.destination.Ready(ctx)
-	if err == nil {
-		err = l.recognize(ctx)
-	}
+	err := l.fit(ctx)
 	if crm.KindOf(err) != crm.OtherAccount {
 		return nil
 	}

@@ -244,6 +244,21 @@ func TestAccountIsLearntAtTheStart(t *testing.T) {
 	})
 }
 
+// A plan may be made with a token that is being tried out.
+func TestPlanLearnsNoAccount(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.in(newAccountCRM("100"))
+		if err := w.loop.Pause(w.t.Context(), "planning"); err != nil {
+			t.Fatal(err)
+		}
+		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x")))
+		if _, err := w.loop.PlanLive(w.t.Context(), w.works("c1")); err != nil {
+			t.Fatal(err)
+		}
+		w.wantAccount("")
+	})
+}
+
 func TestAdopt(t *testing.T) {
 	inWorld(t, func(w *world) {
 		first, second := newAccountCRM("4242"), newAccountCRM("7781")
