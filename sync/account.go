@@ -286,9 +286,13 @@ func (l *Loop) lookAgain(ctx context.Context) error {
 		l.trips = 0
 		l.mu.Unlock()
 		l.enter(Health{Phase: Running})
-	case was: // it does not answer; what was known of it stands
-		now.Until = l.now().Add(maxBlock)
-		l.enter(now)
+	case was: // it does not answer; what is known of it stands
+		l.mu.Lock()
+		if l.health.Phase == now.Phase { // nobody said otherwise meanwhile
+			l.health.Until = l.now().Add(maxBlock)
+		}
+		l.mu.Unlock()
+		l.wakeUp()
 	}
 	return nil
 }

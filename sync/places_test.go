@@ -127,17 +127,17 @@ func TestEditedTaskOfSomebodyElse(t *testing.T) {
 // move up, leaves nothing in the journal.
 func TestDroppedBeforeItWasMade(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.crm.refuse = func(c crm.Change) error {
+		w.refuse(func(c crm.Change) error {
 			if c.Object == "tasks" {
 				return &crm.Error{Kind: crm.Transient, Op: "create", Message: "refused"}
 			}
 			return nil
-		}
+		})
 		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "offer", "invite")))
 		time.Sleep(time.Second)
 		w.deliver(call("c1", "phoneNumber", ann, "callResult", result("x", "invite")))
 		time.Sleep(time.Second)
-		w.crm.refuse = nil
+		w.refuse(nil)
 		w.settle()
 		works, err := w.journal.Load(w.t.Context(), dest, []string{"c1"})
 		if err != nil {
@@ -259,6 +259,13 @@ func TestTasksStayThroughCorrections(t *testing.T) {
 }
 
 var serial int
+
+// refuse has the CRM refuse changes while the loop runs.
+func (w *world) refuse(f func(crm.Change) error) {
+	w.crm.mu.Lock()
+	defer w.crm.mu.Unlock()
+	w.crm.refuse = f
+}
 
 func count(list []string, text string) (n int) {
 	for _, x := range list {
