@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -85,7 +86,7 @@ func (w *world) copies(ctx context.Context, patterns []pattern, n int) error {
 			})
 			return err
 		})
-		w.settle(&u, p, id)
+		w.settle(&u, p, id, binary.BigEndian.Uint64(sum[12:])%1e10)
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -93,23 +94,24 @@ func (w *world) copies(ctx context.Context, patterns []pattern, n int) error {
 	return w.journal.Apply(ctx, destination, u)
 }
 
-// settle puts into u what a round would have recorded for the copy.
-func (w *world) settle(u *store.Update, p pattern, id string) {
+// settle puts into u what a round would have recorded for the copy. Ids of a CRM
+// rise; numbers of people do not.
+func (w *world) settle(u *store.Update, p pattern, id string, number uint64) {
 	s := p.State
-	ref := crm.Ref{Object: "contacts", ID: fmt.Sprint(5_000_000 + w.copied/3)}
+	ref := crm.Ref{Object: "contacts", ID: fmt.Sprint(150_000_000_000 + w.copied/3)}
 	if s.Person != nil {
 		s.Person = &store.Choice{Ref: ref, How: s.Person.How}
 	}
 	u.States[id] = s
 	for i, r := range p.records {
 		r.Key = strings.ReplaceAll(r.Key, p.Call.ID, id)
-		r.ID = fmt.Sprint(90_000_000 + 4*w.copied + i)
+		r.ID = fmt.Sprint(90_000_000_000 + 4*w.copied + i)
 		r.Links = []crm.Ref{ref}
 		u.Records[id] = append(u.Records[id], r)
 	}
 	if w.copied%3 == 0 {
 		u.People[ref] = p.person
-		u.Identities[fmt.Sprintf("phone:+1%010d", w.copied)] = store.Identity{Ref: ref, How: "created", At: s.SyncedAt}
-		u.Identities[fmt.Sprintf("email:person%d@northwind.example.com", w.copied)] = store.Identity{Ref: ref, How: "created", At: s.SyncedAt}
+		u.Identities[fmt.Sprintf("phone:+1%010d", number)] = store.Identity{Ref: ref, How: "created", At: s.SyncedAt}
+		u.Identities[fmt.Sprintf("email:person%d@northwind.example.com", number)] = store.Identity{Ref: ref, How: "created", At: s.SyncedAt}
 	}
 }

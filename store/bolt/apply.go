@@ -33,7 +33,7 @@ func (j *Journal) Apply(ctx context.Context, destination string, u store.Update)
 				return err
 			}
 		}
-		people := t.Bucket(personBucket)
+		people := t.rising(personBucket)
 		for _, row := range c.people {
 			if row.value == nil {
 				if err := people.Delete(row.key); err != nil {
@@ -174,7 +174,7 @@ func ownerKey(destination string, ref crm.Ref, k string) key {
 // putIdentity is the only place where an identity is written: it keeps the index
 // by person in step. A zero identity drops it.
 func (t *tx) putIdentity(destination, k string, i store.Identity) error {
-	identities, owners := t.Bucket(identityBucket), t.Bucket(ownerBucket)
+	identities, owners := t.Bucket(identityBucket), t.rising(ownerBucket)
 	old, _, damaged, err := recall[store.Identity](identities, identityKey(destination, k))
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func destinationOf(moved map[crm.Ref]crm.Ref, ref crm.Ref) crm.Ref {
 
 // movePerson leaves a note of where old went.
 func (t *tx) movePerson(destination string, old, next crm.Ref) error {
-	people := t.Bucket(personBucket)
+	people := t.rising(personBucket)
 	a, had, _, err := recall[store.Person](people, personKey(destination, old))
 	if err != nil {
 		return err

@@ -47,6 +47,16 @@ func (t *tx) growing(name []byte) *bucket {
 	return b
 }
 
+// rising returns a bucket whose new keys come last of those with their prefix when
+// a CRM gave out the id in them just now, and anywhere when the person was known to
+// it: such ids rise. Of the pages of both together, those split at 0.7 take least
+// room, a tenth less than halves.
+func (t *tx) rising(name []byte) *bucket {
+	b := t.Bucket(name)
+	b.FillPercent = 0.7
+	return b
+}
+
 // put writes a row of a dossier.
 func (t *tx) put(d dossier, k key, value []byte) error {
 	return t.growing(rowBucket).Put(d.key(k), value)
