@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,6 +154,9 @@ func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 			at = line.At
 		}
 	}
+	if err := keepable(append(slices.Collect(maps.Values(undone)), at)); err != nil {
+		return store.Delivery{}, err
+	}
 	call, hash, err := julian.Receive(text)
 	if err != nil {
 		return store.Delivery{}, err
@@ -161,6 +166,17 @@ func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 		Size: len(text), Hash: hash, Body: text, Call: call,
 		Lane: store.Replay, Due: now, Undone: undone,
 	}, nil
+}
+
+// keepable refuses times that the journal cannot write: a line's own offset may
+// move the last hours of the year 9999 into the next.
+func keepable(times []time.Time) error {
+	for _, t := range times {
+		if _, err := t.UTC().MarshalText(); err != nil {
+			return invalid("the time %s cannot be kept: in UTC it is outside the years 0 to 9999", t.Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // An importTally counts what came of lines.

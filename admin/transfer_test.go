@@ -64,3 +64,19 @@ func TestImportOfWhatIsOlder(t *testing.T) {
 		}
 	}
 }
+
+// A time that cannot be kept refuses its line, and the others are taken in.
+func TestImportOfATimeThatCannotBeKept(t *testing.T) {
+	w := newWorld(t)
+	lines := `{"callId":"call.late","revision":1,"at":"9999-12-31T23:59:59-14:00","body":{"callId":"call.late","callResult":{"resultType":"busy"}}}
+{"callId":"call.undone","revision":1,"undone":{"hubspot":"9999-12-31T23:59:59-14:00"},"body":{"callId":"call.undone","callResult":{"resultType":"busy"}}}
+{"callId":"call.bare","callResult":{"resultType":"busy"}}
+`
+	answer, err := admin.InProcess(w.server).Import(t.Context(), strings.NewReader(lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Verdicts[store.Accepted] != 1 || len(answer.Refused) != 2 || answer.Refused[0].Line != 1 || !strings.Contains(answer.Refused[0].Reason, "9999-12-31T23:59:59-14:00") {
+		t.Errorf("%+v", answer)
+	}
+}

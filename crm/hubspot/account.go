@@ -24,6 +24,7 @@ type account struct {
 	last     string // the id before
 	asked    time.Time
 	answers  int // how often HubSpot has said
+	logins   int // how often the token became another; what was said before is not of its portal
 }
 
 func newAccount() *account { return &account{asking: newLock()} }
@@ -45,10 +46,14 @@ func (a *account) passes() bool {
 	return a.admitted
 }
 
-func (a *account) pass() {
+// pass admits the portal of a login, unless there was another since.
+func (a *account) pass(login int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.admitted = true
+	if a.logins == login {
+		a.admitted = true
+	}
+	return a.logins == login
 }
 
 // known answers what HubSpot said; ok is false while it is to be asked.
@@ -58,11 +63,14 @@ func (a *account) known() (id string, ok bool) {
 	return a.id, a.answered
 }
 
-// answer notes what HubSpot said, and reports whether it is another portal than
-// before.
-func (a *account) answer(id string, now time.Time) (moved bool) {
+// answer notes what HubSpot said to a login, unless there was another since, and
+// reports whether it is another portal than before.
+func (a *account) answer(id string, now time.Time, login int) (moved bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.logins != login {
+		return false
+	}
 	a.admitted = a.admitted && id == a.id
 	a.id, a.answered, a.asked = id, true, now
 	a.answers++
@@ -73,19 +81,35 @@ func (a *account) answer(id string, now time.Time) (moved bool) {
 	return moved
 }
 
-// forget has the portal asked anew before anything else is: the token is another.
+// forget has the portal asked anew before anything else is.
 func (a *account) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.id, a.answered, a.doubted, a.admitted = "", false, false, false
+	a.unlearn()
+}
+
+// moveIn is forget for a token that is another.
+func (a *account) moveIn() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unlearn()
+	a.logins++
+}
+
+func (a *account) unlearn() { a.id, a.answered, a.doubted, a.admitted = "", false, false, false }
+
+func (a *account) login() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.logins
 }
 
 // doubt has the portal in use asked anew before anything else is, and the id stand
-// until then. Where HubSpot does not tell it, there is nothing to be asked.
+// until then. Where HubSpot never told it, there is nothing to be asked.
 func (a *account) doubt() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.admitted && a.id != "" {
+	if a.admitted && a.last != "" {
 		a.answered, a.doubted, a.admitted = false, false, false
 	}
 }
@@ -108,7 +132,7 @@ func (a *account) mark() int {
 func (a *account) aged(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.admitted && a.id != "" && now.Sub(a.asked) >= accountAge
+	return a.admitted && a.last != "" && now.Sub(a.asked) >= accountAge
 }
 
 // hold has HubSpot's last word hold for longer.
@@ -215,12 +239,16 @@ func (p *Portal) admit(ctx context.Context, asks bool) error {
 	if a.passes() {
 		return nil
 	}
-	id, err := p.readAccount(ctx, asks)
-	if err := p.settings.Admit(ctx, id, err); err != nil {
-		return err
+	for {
+		login := a.login()
+		id, err := p.readAccount(ctx, asks)
+		if a.login() != login {
+			continue
+		}
+		if err := p.settings.Admit(ctx, id, err); err != nil || a.pass(login) {
+			return err
+		}
 	}
-	a.pass()
-	return nil
 }
 
 const accountRead = "account read"
@@ -244,6 +272,7 @@ func (p *Portal) askAccount(ctx context.Context, asks bool) (id string, err erro
 		PortalID text   `json:"portalId"`
 		TimeZone string `json:"timeZone"`
 	}
+	login := p.account.login()
 	_, err = p.do(ctx, request{op: accountRead, method: http.MethodGet, path: "/account-info/v3/details", asks: asks, identifies: true}, &details)
 	if err != nil && !untold(err) {
 		return "", err
@@ -251,7 +280,7 @@ func (p *Portal) askAccount(ctx context.Context, asks bool) (id string, err erro
 	if id = string(details.PortalID); id == "0" || strings.Trim(id, "0123456789") != "" {
 		id = ""
 	}
-	if p.account.answer(id, p.now()) {
+	if p.account.answer(id, p.now(), login) {
 		p.keys.forgetAll()
 	}
 	if zone, err := time.LoadLocation(details.TimeZone); err == nil && details.TimeZone != "" {

@@ -13,13 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/callsync/callsync/crm"
 	"github.com/callsync/callsync/crm/sandbox/hubspotsim"
 )
 
-// A doorkeeper is a crm.Settings.Admit.
+// A doorkeeper is a crm.Settings.Admit that judges as sync.Guard does.
 type doorkeeper struct {
 	mu     sync.Mutex
 	only   string // "" admits any
@@ -31,10 +29,13 @@ func (d *doorkeeper) admit(_ context.Context, account string, unknown error) err
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked, d.reason = append(d.asked, account), unknown
-	if d.only != "" && account != d.only {
+	switch {
+	case d.only == "" || account == d.only:
+		return nil
+	case account != "":
 		return &crm.Error{Kind: crm.OtherAccount, Op: "account", Message: "another account"}
 	}
-	return nil
+	return unknown
 }
 
 func (d *doorkeeper) admitsOnly(account string) {
@@ -180,51 +181,6 @@ func reopen(t *testing.T, p *account, door *doorkeeper) crm.Destination {
 	return d
 }
 
-// Somebody logs in to another portal while the daemon runs: that is noticed before
-// anything is sent with the new token, and so is the login that mends it.
-func TestLoginToAnotherPortal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, store := openOAuth(t)
-		first := store.token
-		door := &doorkeeper{only: p.sim.Account()}
-		second := &oauth2.Token{AccessToken: "elsewhere", RefreshToken: "elsewhere"}
-		other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Authorization") != "Bearer elsewhere" {
-				p.sim.ServeHTTP(w, r)
-				return
-			}
-			if r.URL.Path != "/account-info/v3/details" {
-				t.Errorf("%s %s reached the other portal", r.Method, r.URL.Path)
-			}
-			answer(200, `{"portalId":7781,"timeZone":"UTC"}`)(w, r)
-		})
-		var err error
-		p.Destination, err = crm.Open(crm.Settings{
-			Name: "hubspot", Type: "hubspot", BaseURL: "https://api.example", Tokens: store, Memory: p.memory, Region: "US",
-			OAuth: crm.OAuth{ClientID: "sandbox-client", ClientSecret: "sandbox-secret"}, Transport: inMemory{other, 0}, Admit: door.admit,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.setUp()
-		store.token = second
-		time.Sleep(29 * time.Minute) // the token in use has to be renewed
-		if err := p.reads(30); crm.KindOf(err) != crm.OtherAccount {
-			t.Errorf("with the other login: %v", err)
-		}
-		if err := p.Ready(t.Context()); crm.KindOf(err) != crm.OtherAccount {
-			t.Errorf("with the other login: %v", err)
-		}
-		store.token = &oauth2.Token{RefreshToken: first.RefreshToken}
-		if err := p.Ready(t.Context()); err != nil {
-			t.Errorf("after the right login: %v", err)
-		}
-		if err := p.reads(1); err != nil {
-			t.Errorf("after the right login: %v", err)
-		}
-	})
-}
-
 // A sandbox that was started again at the same address is another portal. It shows
 // by its lack of callsync's keys.
 func TestPortalInAnothersPlace(t *testing.T) {
@@ -240,6 +196,32 @@ func TestPortalInAnothersPlace(t *testing.T) {
 	}
 	if got := p.Status().Account; got != fresh.Account() {
 		t.Errorf("account %s, want %s", got, fresh.Account())
+	}
+}
+
+// A portal that says once that it may not be asked, or says nothing of use, is asked
+// again all the same: another in its place is not overlooked for good.
+func TestPortalThatStopsTelling(t *testing.T) {
+	for name, f := range map[string]fault{
+		"may not be asked": {Operation: "account read", Status: 403, Kind: "MISSING_SCOPES", Times: 1},
+		"no id":            {Operation: "account read", Status: 200, Body: `{}`, ContentType: "application/json", Times: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, here := openMovable(t)
+			p.now.Advance(5 * time.Minute)
+			p.fault(f)
+			if err := p.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			other := openBare(t)
+			other.setUp()
+			here.Store(other.sim)
+			p.now.Advance(5 * time.Minute)
+			if err := p.Ready(t.Context()); crm.KindOf(err) != crm.OtherAccount {
+				t.Errorf("ready at another portal: %v", err)
+			}
+			asError(t, p.Write(t.Context(), []crm.Change{call(1, "")})[0], crm.OtherAccount)
+		})
 	}
 }
 

@@ -52,7 +52,7 @@ type authorizer struct {
 
 func newAuthorizer(p *Portal) (*authorizer, error) {
 	s := p.settings
-	a := &authorizer{http: p.http, now: p.now, log: p.log, store: s.Tokens, anew: p.account.forget, lock: newLock()}
+	a := &authorizer{http: p.http, now: p.now, log: p.log, store: s.Tokens, anew: p.account.moveIn, lock: newLock()}
 	if s.AccessToken != "" {
 		a.static = &oauth2.Token{AccessToken: s.AccessToken}
 		return a, nil
@@ -112,8 +112,11 @@ func (a *authorizer) token(ctx context.Context) (*oauth2.Token, error) {
 		return nil, &crm.Error{Kind: crm.Credential, Op: "oauth token", Message: "nobody has logged in yet", Hint: "run `callsync login`"}
 	}
 	if a.current == nil || stored.RefreshToken != a.current.RefreshToken {
+		another := a.current != nil
 		a.current = stored
-		a.anew()
+		if another {
+			a.anew()
+		}
 		if a.good(stored) {
 			return stored, nil
 		}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"golang.org/x/oauth2"
+
 	"github.com/callsync/callsync/crm"
 )
 
@@ -47,14 +49,9 @@ func (p *Portal) do(ctx context.Context, r request, out any) (refusal, error) {
 		}
 	}
 	for renewed := false; ; renewed = true {
-		token, err := p.auth.token(ctx)
+		token, err := p.admitted(ctx, r)
 		if err != nil {
 			return refusal{}, err
-		}
-		if !r.identifies {
-			if err := p.admit(ctx, r.asks); err != nil {
-				return refusal{}, err
-			}
 		}
 		a, err := p.exchange(ctx, r, body, token.SetAuthHeader)
 		if err != nil {
@@ -65,6 +62,26 @@ func (p *Portal) do(ctx context.Context, r request, out any) (refusal, error) {
 			continue
 		}
 		return p.read(r, body, a, out)
+	}
+}
+
+// admitted returns the token for r, of a login to a portal that may be used. Somebody
+// may log in while that is found out.
+func (p *Portal) admitted(ctx context.Context, r request) (*oauth2.Token, error) {
+	for {
+		login := p.account.login()
+		token, err := p.auth.token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !r.identifies {
+			if err := p.admit(ctx, r.asks); err != nil {
+				return nil, err
+			}
+		}
+		if p.account.login() == login {
+			return token, nil
+		}
 	}
 }
 

@@ -69,11 +69,28 @@ func packs(k key) bool { return k[0] == rowCall || k[0] == rowRecord || k[0] == 
 // days have bundles without it, in which each call's rows follow its bodies.
 const apart = 3
 
-// encode makes a frame: for each call its place and its bodies, then for each its
+// encode makes the frame, and makes sure that it can be read again before anything
+// is given up for it.
+func (b bundle) encode() ([]byte, error) {
+	value := b.frame()
+	again, err := decodeBundle(value)
+	if err == nil && !slices.EqualFunc(b, again, bundled.equal) {
+		err = errReadBack
+	}
+	return value, err
+}
+
+var errReadBack = errors.New("nothing was packed: what is read back from the bundle differs from what went in")
+
+func (c bundled) equal(other bundled) bool {
+	return bytes.Equal(c.place, other.place) && slices.EqualFunc(c.rows, other.rows, row.equal) && slices.EqualFunc(c.bodies, other.bodies, row.equal)
+}
+
+// frame is for each call its place and its bodies, then for each its
 // rows. Bodies come first, since rows repeat what they say; and by themselves, since
 // words and what rows are made of have other letters, which zstd counts by block.
 // That saves a fiftieth.
-func (b bundle) encode() []byte {
+func (b bundle) frame() []byte {
 	data := make([]byte, 0, b.size()+b.size()/8)
 	data = binary.AppendUvarint(data, uint64(len(b)))
 	for _, c := range b {

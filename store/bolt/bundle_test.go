@@ -27,7 +27,7 @@ func together(b bundle) (data []byte) {
 
 func TestBundleLayouts(t *testing.T) {
 	for name, value := range map[string][]byte{
-		"rows apart":           someBundle.encode(),
+		"rows apart":           someBundle.frame(),
 		"as in the first days": bundler.EncodeAll(together(someBundle), []byte{zippedWith}),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestBundleLayouts(t *testing.T) {
 
 // The checksum of its frame tells first; the reader does not rely on it.
 func TestBundleThatEndsTooSoon(t *testing.T) {
-	data, err := unpack(someBundle.encode()[1:])
+	data, err := unpack(someBundle.frame()[1:])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -192,11 +192,11 @@ func (c *compaction) run(ctx context.Context) error {
 	if err := inherit(c.file, c.replaces); err != nil {
 		return fmt.Errorf("a new file would belong to somebody else: %w; compact as the user whom the journal belongs to", err)
 	}
+	defer j.alone(context.WithoutCancel(ctx), func() error { j.tail = nil; return nil })
 	// From this write on, whatever is touched is noted.
 	if err := j.update(ctx, func(t *tx) error { j.tail = c.notes; return nil }); err != nil {
 		return err
 	}
-	defer j.alone(context.WithoutCancel(ctx), func() error { j.tail = nil; return nil })
 	if err := c.copyAll(ctx); err != nil {
 		return err
 	}

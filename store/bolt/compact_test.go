@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/callsync/callsync/store"
 )
 
@@ -164,5 +166,26 @@ func TestCompactDuringDoubt(t *testing.T) {
 	}
 	if got, want := callIDs(t, j), []string{"after", "before"}; !slices.Equal(got, want) {
 		t.Errorf("the compacted journal has %v, want %v", got, want)
+	}
+}
+
+// A compaction whose first write fails, as on a full disk, leaves nothing behind that
+// goes on noting what is written.
+func TestCompactThatCannotBegin(t *testing.T) {
+	d := &disk{}
+	j := openPath(t, filepath.Join(t.TempDir(), "callsync.db"), Options{commit: d.commit})
+	d.set(func(t *bbolt.Tx) error { return errors.Join(t.Rollback(), errDisk) })
+	if _, _, err := j.Compact(t.Context()); !errors.Is(err, errDisk) {
+		t.Fatalf("Compact: %v", err)
+	}
+	d.set(nil)
+	deliver(t, j, "after")
+	if err := j.alone(t.Context(), func() error {
+		if j.tail != nil {
+			t.Errorf("%d keys are noted for a compaction that is over", j.tail.len())
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -55,7 +55,7 @@ func (j *Journal) packCalls(ctx context.Context, before time.Time, from []byte) 
 	if g.size < j.opts.bundle/4 {
 		return out, nil // what there is waits for more
 	}
-	value, err := g.encode()
+	value, err := g.bundle.encode()
 	if err != nil {
 		return store.Packed{}, err
 	}
@@ -234,24 +234,6 @@ func (d dossier) settledBefore(before time.Time) (bool, error) {
 	return true, nil
 }
 
-// encode makes the frame, and makes sure that it can be read again before
-// anything is given up for it.
-func (g *gathered) encode() ([]byte, error) {
-	value := g.bundle.encode()
-	again, err := decodeBundle(value)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.EqualFunc(g.bundle, again, func(a, b bundled) bool {
-		return bytes.Equal(a.place, b.place) && slices.EqualFunc(a.rows, b.rows, row.equal) && slices.EqualFunc(a.bodies, b.bodies, row.equal)
-	}) {
-		return nil, errReadBack
-	}
-	return value, nil
-}
-
-var errReadBack = errors.New("nothing was packed: what is read back from the bundle differs from what went in")
-
 // putGathered puts a bundle in the place of its calls' rows, unless one of them
 // was written to meanwhile.
 func (t *tx) putGathered(g *gathered, value []byte) (calls int, err error) {
@@ -385,9 +367,13 @@ func (t *tx) rebundle() error {
 			}
 			continue
 		}
-		next, err := t.putBundle(left.encode())
+		value, err := left.encode()
 		if err != nil {
 			return fmt.Errorf("what is left of bundle %d: %w", id, err)
+		}
+		next, err := t.putBundle(value)
+		if err != nil {
+			return err
 		}
 		for _, c := range left {
 			if err := t.noteBundled(c, next); err != nil {

@@ -354,7 +354,7 @@ func TestPackingMeetsAChange(t *testing.T) {
 	if err != nil || len(g.bundle) != 1 {
 		t.Fatalf("%d calls, %v", len(g.bundle), err)
 	}
-	value, err := g.encode()
+	value, err := g.bundle.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
