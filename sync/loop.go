@@ -158,18 +158,22 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.log.Warn("the lease could not be given back", "error", err)
 		}
 	}()
-	for ctx.Err() == nil {
+	for woken := false; ctx.Err() == nil; {
 		now := l.now()
 		l.came.Store(&now)
 		pause, err := l.turn(ctx)
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			break
 		}
+		heed := wake
 		if err != nil {
 			l.log.Error("the journal does not answer; trying again", "error", err)
 			pause = l.backoff(l.trip())
+			if woken {
+				pause, heed = min(pause, maxBlock), nil
+			}
 		}
-		l.sleep(ctx, pause, wake)
+		woken = l.sleep(ctx, pause, heed)
 	}
 	return nil
 }
@@ -359,10 +363,11 @@ func (l *Loop) untilDue(ctx context.Context) (time.Duration, error) {
 	return min(poll, max(next.Sub(l.now()), time.Millisecond)), nil
 }
 
-// sleep waits for d, a wake-up, a change of phase or the end.
-func (l *Loop) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+// sleep waits for d, a wake-up, a change of phase or the end, and reports whether it
+// was a wake-up.
+func (l *Loop) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken bool) {
 	if d <= 0 {
-		return
+		return false
 	}
 	if _, rest := l.resting(); rest {
 		wake = nil // new calls change nothing while the destination rests
@@ -373,8 +378,10 @@ func (l *Loop) sleep(ctx context.Context, d time.Duration, wake <-chan struct{})
 	case <-ctx.Done():
 	case <-timer.C:
 	case <-wake:
+		return true
 	case <-l.nudge:
 	}
+	return false
 }
 
 const (

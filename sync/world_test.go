@@ -50,11 +50,13 @@ type world struct {
 type brittle struct {
 	store.Journal
 	dieIn atomic.Int64 // how many more updates are recorded; negative means all
+	tried atomic.Int64 // how many were to be
 }
 
 var errDied = errors.New("the process died")
 
 func (b *brittle) Apply(ctx context.Context, d string, u store.Update) error {
+	b.tried.Add(1)
 	if b.dieIn.Load() == 0 {
 		return errDied
 	}

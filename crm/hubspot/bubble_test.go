@@ -3,6 +3,7 @@ package hubspot_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,15 +66,22 @@ func (p *account) statuses() map[int]int {
 	return all
 }
 
-// tokens is a crm.TokenStore.
+// tokens is a crm.TokenStore. Its fields are for while no request is under way.
 type tokens struct {
+	mu    sync.Mutex
 	token *oauth2.Token
 	saved int
 }
 
-func (s *tokens) Load() (*oauth2.Token, error) { return s.token, nil }
+func (s *tokens) Load() (*oauth2.Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token, nil
+}
 
 func (s *tokens) Save(t *oauth2.Token) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.token = t
 	s.saved++
 	return nil

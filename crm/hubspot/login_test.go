@@ -91,7 +91,7 @@ func TestLoginWhileThePortalIsAsked(t *testing.T) {
 			_ = p.Ready(t.Context()) // minutes have passed, so it asks
 		}()
 		time.Sleep(6 * time.Second)
-		store.token = elsewhere(0)
+		_ = store.Save(elsewhere(0))
 		asError(t, p.Write(t.Context(), []crm.Change{call(1, "")})[0], crm.OtherAccount)
 		<-done
 	})
@@ -115,7 +115,7 @@ func TestRequestFromBeforeTheLogin(t *testing.T) {
 			}
 		}()
 		time.Sleep(6 * time.Second)
-		store.token = &oauth2.Token{RefreshToken: first.RefreshToken}
+		_ = store.Save(&oauth2.Token{RefreshToken: first.RefreshToken})
 		if err := p.reads(1); err != nil {
 			t.Error(err)
 		}
