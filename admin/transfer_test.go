@@ -1,7 +1,10 @@
 package admin_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +12,7 @@ import (
 	"github.com/callsync/callsync/admin"
 	"github.com/callsync/callsync/julian"
 	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/store/bolt"
 )
 
 // A year that is taken in neither holds live calls up nor makes anything late,
@@ -78,5 +82,26 @@ func TestImportOfATimeThatCannotBeKept(t *testing.T) {
 	}
 	if answer.Verdicts[store.Accepted] != 1 || len(answer.Refused) != 2 || answer.Refused[0].Line != 1 || !strings.Contains(answer.Refused[0].Reason, "9999-12-31T23:59:59-14:00") {
 		t.Errorf("%+v", answer)
+	}
+}
+
+// unlisted is a journal whose list of calls cannot be read.
+type unlisted struct{ *bolt.Journal }
+
+func (unlisted) Calls(context.Context, store.CallFilter) iter.Seq2[store.CallView, error] {
+	return func(yield func(store.CallView, error) bool) {
+		yield(store.CallView{}, fmt.Errorf("%w: page 7; restore a backup", store.ErrDamaged))
+	}
+}
+
+// An export that cannot begin says why.
+func TestExportThatCannotBegin(t *testing.T) {
+	w := newWorld(t)
+	w.server = admin.New(admin.Options{Journal: unlisted{w.journal}})
+	for name, c := range w.clients(t) {
+		var out bytes.Buffer
+		if _, err := c.Export(t.Context(), admin.Selection{}, &out); err == nil || !strings.Contains(err.Error(), "page 7; restore a backup") || out.Len() > 0 {
+			t.Errorf("%s: %v, %q", name, err, &out)
+		}
 	}
 }

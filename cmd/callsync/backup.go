@@ -7,11 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/store/bolt"
 )
 
 type backupCmd struct {
-	File  string `arg:"" help:"File to write."`
-	Force bool   `help:"Replace a file that is there already."`
+	File      string `arg:"" help:"File to write."`
+	Force     bool   `help:"Replace a file that is there already."`
+	Unchecked bool   `help:"Keep the copy also where it cannot be read in full; do not read it."`
 }
 
 func (c *backupCmd) Run(ctx context.Context, a *app) error {
@@ -44,11 +48,26 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
+	if err := c.examine(ctx, f.Name()); err != nil {
+		return err
+	}
 	if err := os.Rename(f.Name(), c.File); err != nil {
 		return err
 	}
 	a.out.f("%s: %s\n", c.File, size(n))
 	return nil
+}
+
+// examine reads the copy, so that no damaged one takes the place of a good one.
+func (c *backupCmd) examine(ctx context.Context, copied string) error {
+	if c.Unchecked {
+		return nil
+	}
+	err := bolt.Examine(ctx, copied)
+	if errors.Is(err, store.ErrDamaged) {
+		return fmt.Errorf("backup: %s was not written, and is as it was: the journal, or its copy, is damaged: %w. Look after the disk; `callsync export` saves what can still be read, and --unchecked keeps the copy all the same", c.File, err)
+	}
+	return err
 }
 
 // sameFile reports whether two names lead to one file.

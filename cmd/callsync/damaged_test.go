@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/callsync/callsync/config"
+	"github.com/callsync/callsync/store"
+	"github.com/callsync/callsync/store/bolt"
 )
 
 // TestDamagedJournal starts a daemon on a journal that is torn, not one at all, or
@@ -117,6 +120,20 @@ destinations.hubspot = { type = "hubspot", base_url = "http://127.0.0.1:1", acce
 		torn[0] = 77
 		return b.Put(k, torn)
 	})
+
+	// A damaged copy takes the place of no other, unless that is said.
+	backup := filepath.Join(dir, "backup.db")
+	overwrite(t, backup, []byte("the last good one"))
+	if _, stderr := told(exitFailed, "backup", "--force", backup); !strings.Contains(stderr, "is as it was") || !strings.Contains(stderr, "30 of its calls cannot be read") || !strings.Contains(stderr, "--unchecked") {
+		t.Errorf("backup says %s", stderr)
+	}
+	if kept, err := os.ReadFile(backup); err != nil || string(kept) != "the last good one" {
+		t.Errorf("the last backup has %d bytes now, %v", len(kept), err)
+	}
+	told(exitDone, "backup", "--force", "--unchecked", backup)
+	if err := bolt.Examine(t.Context(), backup); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("the copy: %v", err)
+	}
 
 	const which = "left out: 30 calls that cannot be read, received "
 	for _, args := range [][]string{

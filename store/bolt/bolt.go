@@ -126,6 +126,9 @@ func Open(path string, o Options) (*Journal, error) {
 		j.log.Warn("other users may read the journal, which holds personal data; chmod it to 0600",
 			"path", path, "mode", info.Mode().Perm().String())
 	}
+	if statErr == nil && info.Size() == 0 {
+		j.log.Warn("the journal's file was empty, and a new journal begins in it; if there was one before, put its backup in its place", "path", path)
+	}
 	if file, err := filepath.EvalSymlinks(path); err == nil {
 		_ = os.Remove(file + compactSuffix) // of a compaction that was broken off
 	}
