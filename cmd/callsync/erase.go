@@ -90,7 +90,11 @@ func printErasable(p *printer, e admin.Erasing, fate string) {
 		}
 		p.f("%s, and nothing was searched in the CRMs\n", held)
 	} else {
-		p.f("in the journal: %s, %s\n", count(len(e.Calls), "call"), count(e.Rejected, "refused delivery"))
+		named := ""
+		if len(e.Calls) > 0 {
+			named = " (" + most(e.Calls, 10) + ")"
+		}
+		p.f("in the journal: %s%s, %s\n", count(len(e.Calls), "call"), named, count(e.Rejected, "refused delivery"))
 	}
 	for _, at := range e.At {
 		p.f("at %s: %s, %s; %s\n", at.Destination, people(at.People), count(at.Records, "record"), fate)
