@@ -59,31 +59,15 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Trailer", exportedTrailer)
-	begun := &begun{Writer: w}
-	out := json.NewEncoder(begun)
+	body := &begun{Writer: w}
+	out := json.NewEncoder(body)
 	out.SetEscapeHTML(false)
 	sum, err := s.exportTo(r.Context(), sel, out)
-	if err != nil && !begun.yes {
-		w.Header().Del("Trailer")
-		s.fail(w, r, err)
+	if err != nil {
+		s.breakOff(w, r, body, err)
 		return
 	}
-	if err != nil {
-		s.Logger.Error("the export broke off", "error", err)
-		panic(http.ErrAbortHandler)
-	}
 	w.Header().Set(exportedTrailer, inASCII(sum))
-}
-
-// begun tells whether anything was written: until then an error can be answered.
-type begun struct {
-	io.Writer
-	yes bool
-}
-
-func (b *begun) Write(p []byte) (int, error) {
-	b.yes = true
-	return b.Writer.Write(p)
 }
 
 func (s *Server) exportTo(ctx context.Context, sel Selection, out *json.Encoder) (sum Exported, err error) {

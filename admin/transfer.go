@@ -42,15 +42,38 @@ const (
 	importers = 64
 )
 
-// backup streams a copy of the journal. A failure half way breaks the
-// connection, so that a cut-off copy is never taken for a whole one.
+// begun is the body of an answer, and tells whether any of it was written.
+type begun struct {
+	io.Writer
+	yes bool
+}
+
+func (b *begun) Write(p []byte) (int, error) {
+	b.yes = true
+	return b.Writer.Write(p)
+}
+
+// breakOff ends a stream that failed. Where nothing of it was written, the error is
+// the answer; half way it breaks the connection, so that a cut-off copy is never taken
+// for a whole one.
+func (s *Server) breakOff(w http.ResponseWriter, r *http.Request, body *begun, err error) {
+	if !body.yes {
+		w.Header().Del("Trailer")
+		s.fail(w, r, err)
+		return
+	}
+	s.Logger.Error("the answer broke off", "path", r.URL.Path, "error", err)
+	panic(http.ErrAbortHandler)
+}
+
+// backup streams a copy of the journal.
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 	// A large copy to a slow disk may take longer than any other answer.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	w.Header().Set("Content-Type", "application/octet-stream")
-	if err := s.Journal.Backup(r.Context(), w); err != nil {
-		s.Logger.Error("the backup failed", "error", err)
-		panic(http.ErrAbortHandler)
+	body := &begun{Writer: w}
+	if err := s.Journal.Backup(r.Context(), body); err != nil {
+		s.breakOff(w, r, body, err)
 	}
 }
 
@@ -154,8 +177,10 @@ func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 			at = line.At
 		}
 	}
-	if err := keepable(append(slices.Collect(maps.Values(undone)), at)); err != nil {
-		return store.Delivery{}, err
+	for _, t := range append(slices.Collect(maps.Values(undone)), at) {
+		if !store.Writable(t) {
+			return store.Delivery{}, invalid("the time %s cannot be kept: in UTC it is outside the years 0 to 9999", t.Format(time.RFC3339))
+		}
 	}
 	call, hash, err := julian.Receive(text)
 	if err != nil {
@@ -166,17 +191,6 @@ func (s *Server) deliveryOf(text []byte) (store.Delivery, error) {
 		Size: len(text), Hash: hash, Body: text, Call: call,
 		Lane: store.Replay, Due: now, Undone: undone,
 	}, nil
-}
-
-// keepable refuses times that the journal cannot write: a line's own offset may
-// move the last hours of the year 9999 into the next.
-func keepable(times []time.Time) error {
-	for _, t := range times {
-		if _, err := t.UTC().MarshalText(); err != nil {
-			return invalid("the time %s cannot be kept: in UTC it is outside the years 0 to 9999", t.Format(time.RFC3339))
-		}
-	}
-	return nil
 }
 
 // An importTally counts what came of lines.

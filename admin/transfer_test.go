@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 	"testing"
@@ -85,8 +86,12 @@ func TestImportOfATimeThatCannotBeKept(t *testing.T) {
 	}
 }
 
-// unlisted is a journal whose list of calls cannot be read.
+// unlisted is a journal whose list of calls cannot be read, nor anything be copied.
 type unlisted struct{ *bolt.Journal }
+
+func (unlisted) Backup(context.Context, io.Writer) error {
+	return fmt.Errorf("%w: page 7; restore a backup", store.ErrDamaged)
+}
 
 func (unlisted) Calls(context.Context, store.CallFilter) iter.Seq2[store.CallView, error] {
 	return func(yield func(store.CallView, error) bool) {
@@ -94,7 +99,7 @@ func (unlisted) Calls(context.Context, store.CallFilter) iter.Seq2[store.CallVie
 	}
 }
 
-// An export that cannot begin says why.
+// An export or a backup that cannot begin says why.
 func TestExportThatCannotBegin(t *testing.T) {
 	w := newWorld(t)
 	w.server = admin.New(admin.Options{Journal: unlisted{w.journal}})
@@ -102,6 +107,9 @@ func TestExportThatCannotBegin(t *testing.T) {
 		var out bytes.Buffer
 		if _, err := c.Export(t.Context(), admin.Selection{}, &out); err == nil || !strings.Contains(err.Error(), "page 7; restore a backup") || out.Len() > 0 {
 			t.Errorf("%s: %v, %q", name, err, &out)
+		}
+		if _, err := c.Backup(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "page 7; restore a backup") || out.Len() > 0 {
+			t.Errorf("%s: a backup: %v, %q", name, err, &out)
 		}
 	}
 }

@@ -551,3 +551,10 @@ type MappingVersion struct {
 	Routed map[string][]byte `json:"routed,omitempty"`
 	At     time.Time         `json:"at"` // first applied
 }
+
+// Writable reports whether a journal can keep a time, in JSON: one in the year 9999
+// may lie in the year 10000 in UTC.
+func Writable(t time.Time) bool {
+	y := t.UTC().Year()
+	return y >= 0 && y <= 9999
+}

@@ -169,7 +169,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		if err != nil {
 			l.log.Error("the journal does not answer; trying again", "error", err)
 			pause = l.backoff(l.trip())
-			if woken {
+			if woken { // in vain: deliveries may come in all the time
 				pause, heed = min(pause, maxBlock), nil
 			}
 		}

@@ -113,13 +113,13 @@ func prepareUpdate(destination string, u store.Update) (*changes, error) {
 func unkept(p store.Person) string {
 	calls := map[string]bool{}
 	for _, a := range p.Properties {
-		if !writable(a.At) {
+		if !store.Writable(a.At) {
 			calls["call "+a.Call] = true
 		}
 	}
 	for _, claims := range p.Claims {
 		for _, c := range claims {
-			if !writable(c.At) {
+			if !store.Writable(c.At) {
 				calls["call "+c.Call] = true
 			}
 		}

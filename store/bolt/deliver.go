@@ -61,11 +61,11 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	if rejected {
 		return p, nil
 	}
-	if !writable(d.At) || !writable(d.Due) {
+	if !store.Writable(d.At) || !store.Writable(d.Due) {
 		return nil, fmt.Errorf("a delivery at %v, due at %v: a time that cannot be kept", d.At, d.Due)
 	}
 	for _, at := range d.Undone {
-		if !writable(at) {
+		if !store.Writable(at) {
 			return nil, fmt.Errorf("a delivery undone at %v: a time that cannot be kept", at)
 		}
 	}
@@ -82,7 +82,7 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 		Size:       len(d.Body),
 		Warnings:   d.Call.Warnings,
 	}
-	if t := d.Call.ScheduledAt; t != nil && writable(*t) {
+	if t := d.Call.ScheduledAt; t != nil && store.Writable(*t) {
 		p.call.ScheduledAt = t.UTC()
 	}
 	wish := delivered(store.State{}, &d)
@@ -90,13 +90,6 @@ func (j *Journal) prepare(d store.Delivery) (*parcel, error) {
 	var err error
 	p.row, err = encodeCall(&p.call)
 	return p, err
-}
-
-// writable reports whether t has a form in JSON: a time in year 9999 may lie in
-// year 10000 in UTC.
-func writable(t time.Time) bool {
-	y := t.UTC().Year()
-	return y >= 0 && y <= 9999
 }
 
 func (t *tx) deliver(p *parcel) (store.Receipt, error) {

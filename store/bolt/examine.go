@@ -22,7 +22,7 @@ func Examine(ctx context.Context, path string) error {
 		if err != nil {
 			return unavailable(err)
 		}
-		j := &Journal{path: path, db: db, shelves: &shelves{}, now: time.Now}
+		j := &Journal{path: path, db: db, shelves: &shelves{}}
 		defer db.Close()
 		var schema int
 		if err := j.view(ctx, func(t reader) (err error) {
